@@ -1,0 +1,8 @@
+"""Backends: one protocol, and the choice among what is installed and what the machine has."""
+
+from __future__ import annotations
+
+from ._choose import NAMES, choose
+from ._protocol import Backend
+
+__all__ = ["NAMES", "Backend", "choose"]

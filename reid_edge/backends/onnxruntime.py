@@ -1,0 +1,102 @@
+"""ONNX Runtime: NVIDIA GPUs through CUDA (extra `cuda`), and the CPU as a second opinion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle import Bundle
+from ..errors import (
+    BackendError,
+    BundleGraphError,
+    ClosedError,
+    MissingDependencyError,
+    UnknownDeviceError,
+)
+from ._protocol import Port, check_ports
+
+_TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+
+
+class OnnxRuntimeBackend:
+    """One session; ONNX Runtime itself lets several threads run it."""
+
+    name = "onnxruntime"
+
+    def __init__(self, bundle: Bundle, graph: str, device: str = "cpu") -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingDependencyError(
+                "the onnxruntime backend needs ONNX Runtime: pip install 'reid-edge[cuda]' for "
+                "NVIDIA GPUs, or pip install onnxruntime for the CPU"
+            ) from error
+        content = bundle.graph(graph).read()
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # errors arrive as exceptions, not twice
+        providers, wanted = _providers(onnxruntime, device)
+        try:
+            session = onnxruntime.InferenceSession(content, options, providers=providers)
+        except Exception as error:  # its exceptions share no public base class
+            raise BundleGraphError(
+                f"{bundle.graph(graph).path}: ONNX Runtime cannot load this graph: {error}"
+            ) from error
+        check_ports(bundle, _ports(session.get_inputs()), _ports(session.get_outputs()))
+        # ONNX Runtime goes on without a provider that fails to start; that is not what was asked.
+        if session.get_providers()[0] != wanted:
+            raise BackendError(
+                f"ONNX Runtime could not start {wanted}: check that the CUDA and cuDNN versions "
+                "fit this onnxruntime-gpu, or use device='cpu'"
+            )
+        self._session: Any = session
+        self.precision = graph
+        self.device = device
+
+    def run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Backend.run`."""
+        session = self._session
+        if session is None:
+            raise ClosedError("this model is closed; make a new one")
+        try:
+            found: NDArray[np.float32] = session.run(["embeddings"], {"images": batch})[0]
+        except Exception as error:  # as above
+            raise BackendError(f"ONNX Runtime failed: {error}") from error
+        return found
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        self._session = None
+
+
+def _providers(onnxruntime: Any, device: str) -> tuple[list[Any], str]:
+    """The provider list for a device, and which provider must have taken it."""
+    kind, _, number = device.partition(":")
+    if kind == "cpu" and not number:
+        return ["CPUExecutionProvider"], "CPUExecutionProvider"
+    if kind != "cuda" or (number and not number.isdigit()):
+        raise UnknownDeviceError(
+            f"no device {device!r} in the onnxruntime backend: cpu, cuda or cuda:N"
+        )
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise MissingDependencyError(
+            "this ONNX Runtime was built without CUDA: "
+            "pip uninstall onnxruntime && pip install 'reid-edge[cuda]'"
+        )
+    if hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # finds CUDA and cuDNN in pip's packages
+    # TF32 rounds float32 products to 10 bits: fp32 is to be float32.
+    settings = {"device_id": number or "0", "use_tf32": "0"}
+    return [("CUDAExecutionProvider", settings), "CPUExecutionProvider"], "CUDAExecutionProvider"
+
+
+def _ports(nodes: list[Any]) -> list[Port]:
+    return [
+        (
+            node.name,
+            _TYPES.get(node.type, node.type),
+            [size if isinstance(size, int) else None for size in node.shape],
+        )
+        for node in nodes
+    ]

@@ -1,0 +1,108 @@
+"""Making scores mean something: the cosine head and its thresholds, fitted on labelled people.
+
+A score is to be the probability that a pair shows one person, if one-person and two-person
+pairs are equally likely.  Pairs are taken across cameras only, as they occur in use.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bundle import Threshold
+from .errors import InputError
+from .heads import CosineHead
+
+Ints = NDArray[np.integer]
+Floats = NDArray[np.floating]
+
+
+def cross_camera_pairs(pids: Ints, camids: Ints) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row indices a < b, each (p,), of all pairs of pictures from different cameras."""
+    a, b = np.triu_indices(len(pids), 1)
+    apart = camids[a] != camids[b]
+    return a[apart], b[apart]
+
+
+def fit_cosine_head(cosines: Floats, same: NDArray[np.bool_]) -> CosineHead:
+    """Fit scale and bias by balanced logistic regression (Platt, 1999), with Newton's method.
+
+    Args:
+        cosines: (p,) of pairs of embeddings.
+        same: (p,) whether a pair shows one person.
+
+    Raises:
+        InputError: only one kind of pair, or kinds that a threshold separates without an
+            error, for which no finite scale is best: too few pictures.
+    """
+    share = same.mean()
+    if share in (0, 1):
+        raise InputError("calibration needs pairs that show one person and pairs that show two")
+    if cosines[same].min() > cosines[~same].max():
+        raise InputError("the pairs separate perfectly, so no scale fits best; use more pictures")
+    weights = np.where(same, 0.5 / share, 0.5 / (1 - share)) / len(same)
+    # Standardised, so that Newton's method starts well from zero.
+    mean, spread = float(cosines.mean()), float(cosines.std())
+    inputs = np.stack([(cosines - mean) / spread, np.ones(len(cosines))], 1)
+    solution = np.zeros(2)
+    for _ in range(100):
+        logits = inputs @ solution
+        probabilities = 1 / (1 + np.exp(-logits))
+        gradient = inputs.T @ (weights * (probabilities - same))
+        curvature = (inputs.T * (weights * probabilities * (1 - probabilities))) @ inputs
+        step = np.linalg.solve(curvature + 1e-12 * np.eye(2), gradient)
+        # A Newton step on nearly separated pairs can overshoot: bound it.
+        solution -= step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
+        if np.abs(step).max() < 1e-9:
+            break
+    scale = solution[0] / spread
+    return CosineHead(float(scale), float(solution[1] - scale * mean))
+
+
+def thresholds(
+    scores: Floats,
+    a_pids: Ints,
+    b_pids: Ints,
+    rates: dict[str, float],
+    samples: int = 200,
+    seed: int = 0,
+) -> dict[str, Threshold]:
+    """Scores above which only a given share of two-person pairs lies, with 95 % intervals.
+
+    The intervals come from a bootstrap over identities: pairs that share a person are not
+    independent, so drawing pairs would make them far too narrow.
+
+    Args:
+        scores: (p,) in 0...1.
+        a_pids, b_pids: (p,) the identities of each pair.
+        rates: name -> false accept rate, such as `{"far_1e-2": 0.01}`.
+        samples: bootstrap samples.
+        seed: of the bootstrap.
+    """
+    different = a_pids != b_pids
+    if not different.any():
+        raise InputError("thresholds need pairs that show two people")
+    order = np.argsort(-scores[different], kind="stable")
+    ordered = scores[different][order]
+    identities, places = np.unique(np.concatenate([a_pids, b_pids]), return_inverse=True)
+    first = places[: len(a_pids)][different][order]
+    second = places[len(a_pids) :][different][order]
+    rng = np.random.default_rng(seed)
+
+    def at(weights: NDArray[np.floating], rate: float) -> float:
+        accepted = np.cumsum(weights)
+        place = int(np.searchsorted(accepted, rate * accepted[-1], side="right"))
+        return float(ordered[min(place, len(ordered) - 1)])
+
+    drawn = []
+    for _ in range(samples):
+        counts = np.bincount(
+            rng.integers(0, len(identities), len(identities)), minlength=len(identities)
+        )
+        drawn.append([at(counts[first] * counts[second], rate) for rate in rates.values()])
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    every = np.ones(len(ordered))
+    return {
+        name: Threshold(at(every, rate), float(low[index]), float(high[index]))
+        for index, (name, rate) in enumerate(rates.items())
+    }

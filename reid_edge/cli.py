@@ -1,0 +1,180 @@
+"""The command line: predict, info, evaluate.
+
+Exit codes: 0 done; 1 an error, explained in one line on standard error; 2 wrong usage;
+130 interrupted.  With --json, standard output holds one JSON object and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+from .errors import ReidEdgeError
+from .image_files import read_image
+from .reid import ReId
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        result: int = arguments.run(arguments)
+    except ReidEdgeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return result
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    pictures = [read_image(path) for path in arguments.pictures]
+    with _model(arguments) as reid:
+        scores = reid.predict(pictures[0], pictures[1:])
+        info = reid.info()
+    rows = [
+        {"picture": path, "score": round(float(score), 6), "same": bool(score > 0.5)}
+        for path, score in zip(arguments.pictures[1:], scores, strict=True)
+    ]
+    if arguments.json:
+        _print_json({"model": info["model"], "reference": arguments.pictures[0], "results": rows})
+        return 0
+    table = _table(f"compared with {arguments.pictures[0]}", "picture", "score", "verdict")
+    for row in rows:
+        table.add_row(
+            _escape(row["picture"]),
+            f"{row['score']:.3f}",
+            "[green]same person[/]" if row["same"] else "[red]different[/]",
+        )
+    _console().print(table)
+    _console().print(
+        f"model {info['model']} {info['version']}, {info['licence']}; "
+        f"{info['backend']} {info['precision']} on {info['device']}",
+        style="dim",
+        markup=False,
+    )
+    return 0
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    with _model(arguments) as reid:
+        info = {"reid_edge": __version__, **reid.info()}
+    if arguments.json:
+        _print_json(info)
+        return 0
+    table = _table(None, "", "")
+    table.show_header = False
+    for name, value in info.items():
+        table.add_row(name, _escape(_plain(value)))
+    _console().print(table)
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from rich.progress import Progress
+
+    from . import datasets, evaluation
+
+    test = datasets.open_test(arguments.dataset)
+    with _model(arguments) as reid, Progress(console=_console(stderr=True)) as progress:
+        task = progress.add_task("embed", total=len(test.query) + len(test.gallery))
+        figures = evaluation.evaluate(reid, test, lambda done: progress.advance(task, done))
+        info = reid.info()
+    if arguments.json:
+        _print_json(
+            {
+                "model": info["model"],
+                "precision": info["precision"],
+                "dataset": arguments.dataset,
+                "figures": figures,
+            }
+        )
+        return 0
+    table = _table(f"{info['model']} ({info['precision']}) on {arguments.dataset}", "figure", "")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
+    _console().print(table)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m reid_edge", description="Person re-identification at the edge."
+    )
+    parser.add_argument("--version", action="version", version=f"reid_edge {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, about: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=about, description=about)
+        added.set_defaults(run=run)
+        added.add_argument("--model", help="a shipped model's name or a bundle's folder")
+        added.add_argument("--backend", default="auto", help="auto, openvino or onnxruntime")
+        added.add_argument("--precision", default="auto", help="auto, fp32, fp16 or int8")
+        added.add_argument("--device", help="cpu, cuda or cuda:N")
+        added.add_argument("--json", action="store_true", help="print one JSON object")
+        return added
+
+    predict = command(
+        "predict", _predict, "Compare pictures with the first one: a score over 0.5 is the same person."
+    )
+    predict.add_argument("pictures", nargs="+", metavar="PICTURE", action=_AtLeastTwo)
+    command("info", _info, "Show the model, its licence, and what it runs on.")
+    evaluate = command("evaluate", _evaluate, "Measure a model's accuracy on a dataset.")
+    evaluate.add_argument(
+        "dataset",
+        metavar="LAYOUT:PATH",
+        help="market1501:PATH, folder:PATH (PID_cCAM_*.jpg) or pku:PATH",
+    )
+    return parser
+
+
+class _AtLeastTwo(argparse.Action):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        if len(values) < 2:
+            parser.error("give at least two pictures: the first is compared with each other one")
+        setattr(namespace, self.dest, values)
+
+
+def _model(arguments: argparse.Namespace) -> ReId:
+    return ReId(arguments.model, arguments.backend, arguments.precision, arguments.device)
+
+
+def _console(stderr: bool = False) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def _table(title: str | None, *columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title and _escape(title), title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _escape(text: Any) -> str:
+    """File names may hold what rich would take for mark-up."""
+    from rich.markup import escape
+
+    return escape(str(text))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " x ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {number:.4f}" for name, number in value.items()) or "none"
+    return str(value)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, indent=2))

@@ -1,0 +1,149 @@
+"""Person re-identification datasets on disk: which file shows whom, from which camera.
+
+Only names are read here, no pictures.  A `Sample` carries the field's standard terms:
+`pid` is the identity and `camid` the camera; in Market-1501, pid -1 is a junk detection
+and pid 0 a distractor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import DatasetError
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+_NAME = re.compile(r"(?P<pid>-?\d{1,9})_c(?P<camid>\d{1,9})(?:s\d+)?_")
+_PKU_NAME = re.compile(r"(?P<camid>\d{1,9})_\d+")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture: its path, identity and camera."""
+
+    path: Path
+    pid: int
+    camid: int
+
+
+@dataclass(frozen=True)
+class QueryGallery:
+    """A retrieval test: each query picture is looked up in the gallery."""
+
+    query: list[Sample]
+    gallery: list[Sample]
+
+
+def open_test(spec: str) -> QueryGallery:
+    """A retrieval test from `LAYOUT:PATH`, such as `market1501:data/Market-1501-v15.09.15`.
+
+    `market1501` is the official test; `folder` (any `PID_cCAM_*.jpg`) and `pku` ask with each
+    identity's first picture from each camera.
+
+    Raises:
+        DatasetError: another layout, or a folder that is not laid out so.
+    """
+    layout, separator, path = spec.partition(":")
+    if not separator or layout not in ("market1501", "folder", "pku"):
+        raise DatasetError(
+            f"{spec!r}: give LAYOUT:PATH, where LAYOUT is market1501, folder or pku"
+        )
+    if layout == "market1501":
+        return market1501_test(path)
+    return one_query_per_camera(pku(path) if layout == "pku" else folder(path))
+
+
+def folder(path: str | Path) -> list[Sample]:
+    """Pictures named `PID_cCAM_*.jpg` (Market-1501, DukeMTMC, CUHK03 and their like), searched deeply.
+
+    Returns:
+        One sample a picture, in the order of their paths.
+
+    Raises:
+        DatasetError: no such folder, no picture in it, or a name of another form.
+    """
+    samples = []
+    for file in _pictures(Path(path)):
+        match = _NAME.match(file.name)
+        if match is None:
+            raise DatasetError(
+                f"{file}: expected a name like 0002_c1s1_000451_03.jpg (PID_cCAM_*); "
+                "rename the file or move it out of the folder"
+            )
+        samples.append(Sample(file, int(match["pid"]), int(match["camid"])))
+    return samples
+
+
+def market1501_train(root: str | Path) -> list[Sample]:
+    """The training split of Market-1501 (`bounding_box_train`): 12,936 pictures of 751 people."""
+    return folder(_market_root(Path(root)) / "bounding_box_train")
+
+
+def market1501_test(root: str | Path) -> QueryGallery:
+    """The official test of Market-1501: 3,368 queries against `bounding_box_test`.
+
+    Of its 19,732 pictures the 3,819 junk detections (pid -1) are dropped, as the protocol asks;
+    the distractors (pid 0) stay.
+    """
+    base = _market_root(Path(root))
+    gallery = [sample for sample in folder(base / "bounding_box_test") if sample.pid != -1]
+    return QueryGallery(folder(base / "query"), gallery)
+
+
+def pku(root: str | Path) -> list[Sample]:
+    """PKU-Reid: `{train,val}/<pid>/<cam>_<orientation>.png`, both halves together."""
+    samples = []
+    for file in _pictures(Path(root)):
+        match = _PKU_NAME.fullmatch(file.stem)
+        if match is None or not file.parent.name.isdigit():
+            raise DatasetError(f"{file}: expected <pid>/<cam>_<orientation>.png")
+        samples.append(Sample(file, int(file.parent.name), int(match["camid"])))
+    return samples
+
+
+def one_query_per_camera(samples: list[Sample]) -> QueryGallery:
+    """Split labelled pictures as Market-1501 does: each identity's first picture from each camera asks.
+
+    All other pictures are the gallery.  Identities seen by one camera only stay in the
+    gallery, where they are distractors.
+    """
+    cameras: dict[int, set[int]] = {}
+    for sample in samples:
+        cameras.setdefault(sample.pid, set()).add(sample.camid)
+    asked: set[tuple[int, int]] = set()
+    query, gallery = [], []
+    for sample in samples:
+        key = (sample.pid, sample.camid)
+        if len(cameras[sample.pid]) > 1 and key not in asked:
+            asked.add(key)
+            query.append(sample)
+        else:
+            gallery.append(sample)
+    if not query:
+        raise DatasetError("no identity was seen by two cameras, so nothing can be asked across cameras")
+    return QueryGallery(query, gallery)
+
+
+def _pictures(root: Path) -> Iterator[Path]:
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such folder; give the folder that holds the unpacked dataset")
+    files = sorted(
+        file
+        for file in root.rglob("*")
+        if file.suffix.lower() in _SUFFIXES and file.is_file() and not file.name.startswith(".")
+    )
+    if not files:
+        raise DatasetError(f"{root}: no pictures ({', '.join(sorted(_SUFFIXES))}) in this folder")
+    return iter(files)
+
+
+def _market_root(root: Path) -> Path:
+    for base in (root, root / "Market-1501-v15.09.15"):
+        if (base / "bounding_box_train").is_dir():
+            return base
+    raise DatasetError(
+        f"{root}: no bounding_box_train here; give the folder that holds "
+        "bounding_box_train, query and bounding_box_test of Market-1501"
+    )

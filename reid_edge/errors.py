@@ -1,0 +1,131 @@
+"""Every error that reid_edge raises on purpose, in one tree.
+
+Each message says what was wrong and what to do about it.  Input errors are also
+`ValueError`s (or `ImportError`s, where a package is missing), so that code which does
+not know this tree still catches them the usual way.
+"""
+
+from __future__ import annotations
+
+
+class ReidEdgeError(Exception):
+    """Base class: `except ReidEdgeError` catches all that this package raises on purpose."""
+
+
+# --- what the caller passed in -------------------------------------------------------------
+
+
+class InputError(ReidEdgeError, ValueError):
+    """Pictures or embeddings that cannot be scored."""
+
+
+class EmptyInputError(InputError):
+    """No picture at all: an empty list or an array of length 0."""
+
+
+class LengthMismatchError(InputError):
+    """Two lists that are compared item by item differ in length."""
+
+
+class ImageShapeError(InputError):
+    """A picture that is not H x W x 3: greyscale, four channels, or not an array."""
+
+
+class ImageSizeError(InputError):
+    """A picture that is too small or too large."""
+
+
+class ImageDtypeError(InputError):
+    """A picture whose dtype is neither uint8 nor a float type."""
+
+
+class ImageValueError(InputError):
+    """Pixel values that are NaN, infinite, or outside 0...255, or a 0...1 picture."""
+
+
+class ImageFileError(InputError):
+    """A file that cannot be read as a picture, or that is over the decoding budget."""
+
+
+class EmbeddingError(InputError):
+    """Embeddings of the wrong shape, dtype or length for this model."""
+
+
+# --- what the caller asked for ---------------------------------------------------------------
+
+
+class OptionError(ReidEdgeError, ValueError):
+    """An option with a value that does not exist or cannot be had here."""
+
+
+class UnknownModelError(OptionError):
+    """Neither a shipped model nor a bundle folder."""
+
+
+class UnknownBackendError(OptionError):
+    """Not the name of a backend."""
+
+
+class UnknownPrecisionError(OptionError):
+    """Not the name of a precision."""
+
+
+class PrecisionUnavailableError(OptionError):
+    """A known precision that this model, backend or processor does not offer."""
+
+
+class UnknownDeviceError(OptionError):
+    """A device that the backend does not know, or that this machine lacks."""
+
+
+# --- model bundles -----------------------------------------------------------------------------
+
+
+class BundleError(ReidEdgeError):
+    """A model bundle that must not be used."""
+
+
+class BundleSchemaError(BundleError):
+    """bundle.json is missing, is no JSON, is of another version, or breaks the schema."""
+
+
+class BundleIntegrityError(BundleError):
+    """A file of the bundle is missing or differs from its recorded SHA-256."""
+
+
+class BundleGraphError(BundleError):
+    """An ONNX graph whose inputs, outputs or contents are not what the bundle promises."""
+
+
+# --- backends ----------------------------------------------------------------------------------
+
+
+class BackendError(ReidEdgeError):
+    """A backend that cannot be started or that failed while it ran."""
+
+
+class MissingDependencyError(BackendError, ImportError):
+    """An optional package is not installed; the message names the extra to install."""
+
+
+class ClosedError(ReidEdgeError, RuntimeError):
+    """A ReId that was used after close()."""
+
+
+# --- datasets and conversion -------------------------------------------------------------------
+
+
+class DatasetError(ReidEdgeError):
+    """A dataset folder that is missing, empty, or laid out in another way."""
+
+
+class ConversionError(ReidEdgeError):
+    """A weight file that the export cannot turn into a bundle."""
+
+
+class ArchitectureMismatchError(ConversionError):
+    """The file holds another network; the message names the first layer that differs."""
+
+
+class UnsafeModelFileError(ConversionError):
+    """The file carries code (a Lambda layer, a pickle): refused unread."""

@@ -1,0 +1,152 @@
+"""Accuracy of re-identification: retrieval (CMC, mAP, mINP) and verification (ROC, calibration).
+
+NumPy only.  Retrieval follows the Market-1501 protocol (Zheng et al., "Scalable person
+re-identification: a benchmark", ICCV 2015): single query, gallery pictures of the query's
+identity from the query's own camera left out, average precision as the mean of the
+precisions at each true match.  Verification functions take the scores of pairs that show one
+person (`same`) and of pairs that show two (`different`) as two arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+
+
+Scores = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Figures of a ranking, all in 0...1.
+
+    Attributes:
+        cmc: float64 (ranks,): share of queries with a true match among the first 1, 2, ... ranks.
+        mean_ap: mean average precision (mAP).
+        mean_inp: mean inverse negative penalty (mINP; Ye et al., TPAMI 2021).
+        queries: how many queries had a true match and were counted.
+    """
+
+    cmc: NDArray[np.float64]
+    mean_ap: float
+    mean_inp: float
+    queries: int
+
+    @property
+    def rank1(self) -> float:
+        """The share of queries whose first candidate is right."""
+        return float(self.cmc[0])
+
+
+def retrieval(
+    scores: NDArray[np.floating],
+    query_pids: NDArray[np.integer],
+    query_camids: NDArray[np.integer],
+    gallery_pids: NDArray[np.integer],
+    gallery_camids: NDArray[np.integer],
+    ranks: int = 50,
+) -> Retrieval:
+    """Rank a gallery for each query and measure the ranking.
+
+    Args:
+        scores: (q, g), higher is more alike.
+        query_pids, query_camids: (q,) identities and cameras of the queries.
+        gallery_pids, gallery_camids: (g,) likewise for the gallery; pid -1 is left out as junk.
+        ranks: the length of the CMC curve.
+
+    Raises:
+        InputError: shapes that do not fit, NaN scores, or no query with a true match.
+    """
+    shape = (len(query_pids), len(gallery_pids))
+    if scores.shape != shape or len(query_camids) != shape[0] or len(gallery_camids) != shape[1]:
+        raise InputError(f"scores have shape {scores.shape}; the labels ask for {shape}")
+    if np.isnan(scores).any():
+        raise InputError("scores contain NaN and cannot be ranked; check the model's output")
+    hits = np.zeros(min(ranks, shape[1]), np.int64)
+    precisions, penalties = [], []
+    for row, pid, camid in zip(scores, query_pids, query_camids, strict=True):
+        same = gallery_pids == pid
+        counted = ~(same & (gallery_camids == camid)) & (gallery_pids != -1)
+        order = np.argsort(-row[counted], kind="stable")
+        found = np.flatnonzero(same[counted][order])  # ranks of the true matches, from 0
+        if not len(found):
+            continue
+        hits[found[0] :] += 1
+        precisions.append(np.mean(np.arange(1, len(found) + 1) / (found + 1)))
+        penalties.append(len(found) / (found[-1] + 1))
+    if not precisions:
+        raise InputError("no query has a match from another camera; nothing can be measured")
+    return Retrieval(
+        hits / len(precisions), float(np.mean(precisions)), float(np.mean(penalties)), len(precisions)
+    )
+
+
+def auc(same: Scores, different: Scores) -> float:
+    """Area under the ROC curve, 0...1: how often a one-person pair outscores a two-person pair.
+
+    Ties count half (the Mann-Whitney statistic).
+    """
+    _need_both(same, different)
+    ordered = np.sort(different)
+    below = np.searchsorted(ordered, same, "left").mean()
+    not_above = np.searchsorted(ordered, same, "right").mean()
+    return float((below + not_above) / 2 / len(ordered))
+
+
+def tpr_at_far(same: Scores, different: Scores, far: float) -> tuple[float, float]:
+    """The true positive rate where at most a share `far` of two-person pairs is accepted.
+
+    Returns:
+        The rate, and the threshold: accept a pair whose score is at least that.
+    """
+    _need_both(same, different)
+    allowed = int(far * len(different))  # how many false accepts there may be
+    if allowed >= len(different):
+        threshold = different.min()
+    else:
+        place = len(different) - 1 - allowed
+        highest_refused = np.partition(different, place)[place]
+        threshold = np.nextafter(highest_refused, np.inf, dtype=different.dtype)
+    return float((same >= threshold).mean()), float(threshold)
+
+
+def equal_error_rate(same: Scores, different: Scores) -> float:
+    """The error rate where false accepts and false rejects are equally frequent."""
+    _need_both(same, different)
+    same, different = np.sort(same), np.sort(different)
+    thresholds = np.concatenate([same, different])
+    rejected = np.searchsorted(same, thresholds, "left") / len(same)
+    accepted = 1 - np.searchsorted(different, thresholds, "left") / len(different)
+    nearest = int(np.argmin(np.abs(rejected - accepted)))
+    return float((rejected[nearest] + accepted[nearest]) / 2)
+
+
+def calibration_error(same: Scores, different: Scores, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al., ICML 2017) of scores as probabilities.
+
+    Both kinds of pairs have half of the mass, whatever their numbers; bins are of equal width.
+    """
+    _need_both(same, different)
+    masses = []
+    confidences = np.zeros(bins)
+    for scores in (same, different):
+        place = np.clip((scores * bins).astype(int), 0, bins - 1)
+        masses.append(np.bincount(place, minlength=bins) / (2 * len(scores)))
+        confidences += np.bincount(place, scores, minlength=bins) / (2 * len(scores))
+    # Each bin's |mean confidence - share of one-person pairs|, times its mass.
+    return float(np.abs(confidences - masses[0]).sum())
+
+
+def balanced_accuracy(same: Scores, different: Scores, threshold: float = 0.5) -> float:
+    """The share of right decisions at a threshold, both kinds of pairs weighing the same."""
+    _need_both(same, different)
+    return float(((same > threshold).mean() + (different <= threshold).mean()) / 2)
+
+
+def _need_both(same: Scores, different: Scores) -> None:
+    if not len(same) or not len(different):
+        raise InputError("verification needs pairs that show one person and pairs that show two")

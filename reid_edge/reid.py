@@ -1,0 +1,207 @@
+"""ReId: two pictures of people in, the probability that they show one person out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import backends, bundle, images
+from .errors import ClosedError, EmbeddingError, EmptyInputError, LengthMismatchError
+
+__all__ = ["ReId"]
+
+# Larger batches are no faster on a CPU and cost memory: activations are held per picture.
+_BATCH = 32
+
+
+class ReId:
+    """A person re-identification model, ready to run.
+
+    >>> reid = ReId()
+    >>> reid.predict(picture_a, picture_b)            # doctest: +SKIP
+    array([0.93], dtype=float32)
+
+    Scores lie in 0...1; over 0.5 means the same person.  All methods may be called from
+    several threads at once.
+
+    Args:
+        model: None for the default model, the name of a shipped one, or a bundle's folder.
+        backend: `auto`, `openvino` or `onnxruntime`.
+        precision: `auto`, `fp32`, `fp16` or `int8`, as far as the model and the device have it.
+        device: `cpu`, `cuda` or `cuda:N`; None takes the best that is there.
+
+    Raises:
+        OptionError: a model, backend, precision or device that does not exist or go together.
+        BundleError: the model's files are damaged or not what they claim to be.
+        BackendError: the backend cannot be started (MissingDependencyError: not installed).
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        backend: str = "auto",
+        precision: str = "auto",
+        device: str | None = None,
+    ) -> None:
+        self.bundle = bundle.load(bundle.find(model))
+        self._backend: backends.Backend | None = backends.choose(
+            self.bundle, backend, precision, device
+        )
+
+    def predict(self, a: Any, b: Any) -> NDArray[np.float32]:
+        """Compare pictures item by item.
+
+        Each picture object is embedded once per call, however often it occurs: one person
+        against 1,000 others takes 1,001 backbone passes.
+
+        Args:
+            a, b: each one RGB picture (H, W, 3), uint8 or float in 0...255, of any size; or a
+                list of them, or an array (n, H, W, 3).  One bare picture is compared with
+                every item of the other list.
+
+        Returns:
+            float32 (n,), the scores in 0...1; n = 1 for two single pictures.
+
+        Raises:
+            EmptyInputError: an empty list.
+            LengthMismatchError: two lists of different length.
+            InputError: its other subclasses, for pictures that can't be scored.
+            BackendError: the engine failed.
+        """
+        collector = images.Collector()
+        first, first_bare = collector.add(a, "a")
+        second, second_bare = collector.add(b, "b")
+        if len(first) != len(second) and not (first_bare or second_bare):
+            raise LengthMismatchError(
+                f"a has {len(first)} pictures and b has {len(second)}; lists are compared item by "
+                "item, so pass lists of one length, or one bare picture to compare with each"
+            )
+        embeddings = self._embed(collector.unique)
+        return self.bundle.head.pairs(embeddings[first], embeddings[second])
+
+    def embed(self, pictures: Any) -> NDArray[np.float32]:
+        """Embed pictures.
+
+        Args:
+            pictures: as in `predict`.
+
+        Returns:
+            float32 (n, d), one row a picture, of unit length for models with a cosine head.
+            Keep the rows as they are: `score` and `score_grid` take them back.
+
+        Raises:
+            InputError, BackendError: as `predict`.
+        """
+        collector = images.Collector()
+        places, _ = collector.add(pictures, "pictures")
+        embeddings = self._embed(collector.unique)
+        return embeddings if places == list(range(len(embeddings))) else embeddings[places]
+
+    def score(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
+        """Score embeddings row by row.
+
+        Args:
+            a, b: float (n, d) from `embed`, or one row (d,) or (1, d) against all of the other.
+
+        Returns:
+            float32 (n,), the scores in 0...1.
+
+        Raises:
+            EmbeddingError: wrong shapes or values.
+        """
+        first, second = self._rows(a, "a"), self._rows(b, "b")
+        if len(first) != len(second) and 1 not in (len(first), len(second)):
+            raise LengthMismatchError(
+                f"a has {len(first)} embeddings and b has {len(second)}; "
+                "use score_grid to score each against each"
+            )
+        return self.bundle.head.pairs(first, second)
+
+    def score_grid(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
+        """Score each embedding of a against each of b.
+
+        Args:
+            a: float (n, d) from `embed`.
+            b: float (m, d) from `embed`.
+
+        Returns:
+            float32 (n, m), the scores in 0...1.
+
+        Raises:
+            EmbeddingError: wrong shapes or values.
+        """
+        return self.bundle.head.grid(self._rows(a, "a"), self._rows(b, "b"))
+
+    def info(self) -> dict[str, Any]:
+        """What runs: model, licence, backend, and device and precision as the engine reports them."""
+        backend = self._running()
+        return {
+            "model": self.bundle.name,
+            "version": self.bundle.version,
+            "description": self.bundle.description,
+            "licence": self.bundle.licence,
+            "licence_summary": self.bundle.licence_summary,
+            "backend": backend.name,
+            "device": backend.device,
+            "precision": backend.precision,
+            "input_size": (self.bundle.height, self.bundle.width),
+            "embedding_size": self.bundle.embedding_size,
+            "thresholds": {name: t.score for name, t in self.bundle.thresholds.items()},
+            "path": str(self.bundle.path),
+        }
+
+    def close(self) -> None:
+        """Free the engine.  The ReId can't be used afterwards; closing twice is fine."""
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            backend.close()
+
+    def __enter__(self) -> ReId:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = f"{self._backend.name!r}" if self._backend else "closed"
+        return f"<ReId model={self.bundle.name!r} backend={state}>"
+
+    def _running(self) -> backends.Backend:
+        if self._backend is None:
+            raise ClosedError("this ReId is closed; make a new one")
+        return self._backend
+
+    def _embed(self, pictures: list[NDArray[Any]]) -> NDArray[np.float32]:
+        backend = self._running()
+        model = self.bundle
+        found = np.empty((len(pictures), model.embedding_size), np.float32)
+        batch = np.empty((min(_BATCH, len(pictures)), model.height, model.width, 3), np.uint8)
+        for start in range(0, len(pictures), _BATCH):
+            part = pictures[start : start + _BATCH]
+            rows = batch[: len(part)]
+            images.fill(rows, part, model.resize)
+            found[start : start + len(part)] = backend.run(rows)
+        return found
+
+    def _rows(self, embeddings: ArrayLike, name: str) -> NDArray[np.float32]:
+        rows = np.asarray(embeddings)
+        if rows.ndim == 1:
+            rows = rows[None]
+        size = self.bundle.embedding_size
+        if rows.ndim != 2 or rows.shape[1] != size or not np.issubdtype(rows.dtype, np.floating):
+            raise EmbeddingError(
+                f"{name}: {rows.dtype} {rows.shape} are no embeddings of model "
+                f"{self.bundle.name!r}; pass float (n, {size}) from its embed()"
+            )
+        if len(rows) == 0:
+            raise EmptyInputError(f"{name} holds no embeddings; pass at least one row")
+        return np.ascontiguousarray(rows, np.float32)

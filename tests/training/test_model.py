@@ -1,0 +1,33 @@
+import torch
+from torch import nn
+
+from training.model import Architecture, EdgeDenseNet
+
+
+def test_pictures_of_several_sizes_become_embeddings():
+    network = EdgeDenseNet(Architecture()).eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(2, 3, 128, 64)).shape == (2, 256)
+        assert network(torch.zeros(1, 3, 256, 128)).shape == (1, 256)
+
+
+def test_the_last_map_of_a_full_size_picture_is_16_by_8():
+    network = EdgeDenseNet(Architecture()).eval()
+    with torch.inference_mode():
+        assert network.stages(torch.zeros(1, 3, 256, 128)).shape[2:] == (16, 8)
+
+
+def test_every_batch_norm_follows_a_convolution_so_that_it_folds():
+    for module in EdgeDenseNet(Architecture()).modules():
+        if isinstance(module, nn.Sequential):
+            children = list(module)
+            for before, norm in zip([None, *children], children, strict=False):
+                if isinstance(norm, nn.BatchNorm2d):
+                    assert isinstance(before, nn.Conv2d)
+
+
+def test_the_architecture_survives_json():
+    sizes = Architecture(stem=8, growth=(4, 4), layers=(1, 2))
+    import json
+
+    assert Architecture.from_json(json.loads(json.dumps(sizes.to_json()))) == sizes

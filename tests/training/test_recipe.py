@@ -1,0 +1,38 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from training.recipe import Recipe, Stage
+
+SHIPPED = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_recipes_load(path):
+    assert Recipe.load(path).steps > 0
+
+
+def test_the_rate_warms_up_then_falls_to_its_end():
+    stage = Stage(height=2, width=2, steps=100, warmup=10, rate=1.0, final_rate=0.1)
+    assert stage.rate_at(0) == pytest.approx(0.1)
+    assert stage.rate_at(9) == stage.rate_at(10) == pytest.approx(1.0)
+    rates = [stage.rate_at(step) for step in range(10, 100)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(0.1, abs=1e-3)
+
+
+def test_a_step_belongs_to_one_stage(recipe):
+    assert recipe.stage_of(0) == (0, 0)
+    assert recipe.stage_of(5) == (0, 5)
+    assert recipe.stage_of(6) == (1, 0)
+    with pytest.raises(IndexError):
+        recipe.stage_of(8)
+
+
+def test_an_unknown_field_is_refused(tmp_path):
+    values = json.loads(SHIPPED[0].read_text())
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps({**values, "leraning_rate": 1}))
+    with pytest.raises(TypeError, match="leraning_rate"):
+        Recipe.load(path)

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+
+from training import views
+from training.sets import Batches, PreparedSet
+
+
+@pytest.fixture
+def data(prepared):
+    return PreparedSet.open(prepared / "train")
+
+
+def test_a_batch_holds_p_identities_with_k_pictures_each(data):
+    batches = Batches(data, {"market1501": 1.0}, identities=3, pictures=2, seed=0)
+    for _ in range(20):
+        rows, chosen = batches.draw()
+        labels = data.labels[rows, 0]
+        _, counts = np.unique(labels, return_counts=True)
+        assert counts.tolist() == [2, 2, 2]
+        assert set(chosen.tolist()) <= set(range(views.COUNT))
+
+
+def test_the_pictures_of_an_identity_come_from_different_cameras(data):
+    batches = Batches(data, {"market1501": 1.0}, identities=3, pictures=2, seed=0)
+    rows, _ = batches.draw()
+    for pair in rows.reshape(3, 2):
+        assert len(set(data.camids[pair])) == 2
+
+
+def test_an_identity_with_too_few_pictures_repeats_them(data):
+    batches = Batches(data, {"market1501": 1.0}, identities=1, pictures=6, seed=0)
+    rows, _ = batches.draw()
+    assert len(rows) == 6
+    assert len(set(rows.tolist())) == 4
+
+
+def test_resizing_keeps_order_and_colours(data):
+    small = data.resized(32, 16).numpy()
+    assert small.shape == (len(data.images), 32, 16, 3)
+    np.testing.assert_allclose(small.mean((1, 2)), np.array(data.images).mean((1, 2)), atol=1)

@@ -1,0 +1,67 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from training.sets import PreparedSet
+from training.train import Trainer
+
+
+def trainer(recipe, prepared, out):
+    return Trainer(
+        recipe, PreparedSet.open(prepared / "train"), PreparedSet.open(prepared / "held_out"), out
+    )
+
+
+def weights(run):
+    return {name: value.clone() for name, value in run.average.state_dict().items()}
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(recipe, prepared, tmp_path):
+    whole = trainer(recipe, prepared, tmp_path / "whole")
+    whole.run()
+
+    first = trainer(recipe, prepared, tmp_path / "parts")
+    while first.step < 3:
+        first.run(stop_after=0)
+    second = trainer(recipe, prepared, tmp_path / "parts")
+    assert second.resume()
+    assert second.step == 3
+    second.run()
+
+    assert second.step == whole.step == 8
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(weights(second)[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_the_end_leaves_curves_as_json_and_picture(recipe, prepared, tmp_path):
+    run = trainer(recipe, prepared, tmp_path)
+    run.run()
+    (point,) = json.loads((tmp_path / "curves.json").read_text())
+    assert point["step"] == 8
+    assert 0 <= point["mAP"] <= 1
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_checkpoint_of_another_architecture_is_not_taken_up(recipe, prepared, tmp_path):
+    trainer(recipe, prepared, tmp_path).run(stop_after=0)
+    other = replace(recipe, architecture=replace(recipe.architecture, stem=16))
+    with pytest.raises(SystemExit, match="another architecture"):
+        trainer(other, prepared, tmp_path).resume()
+
+
+def test_training_lowers_the_distance_to_the_teacher(recipe, prepared, tmp_path):
+    stage = replace(recipe.stages[0], steps=60, rate=0.02, final_rate=0.01)
+    run = trainer(replace(recipe, stages=(stage,)), prepared, tmp_path)
+    images = run.data.resized(stage.height, stage.width)
+    distances = []
+    for run.step in range(60):
+        distances.append(run._train_step(images)["embedding"])
+    assert np.mean(distances[-5:]) < np.mean(distances[:5]) - 0.15
+
+
+def test_an_unprepared_folder_is_refused_with_the_step_that_makes_it(tmp_path):
+    with pytest.raises(SystemExit, match="training prepare"):
+        PreparedSet.open(tmp_path)

@@ -1,0 +1,106 @@
+"""`python -m training prepare | train | publish`: see README.md beside this file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from reid_edge import datasets
+from reid_edge.errors import ReidEdgeError
+
+from . import held_out
+
+_HERE = Path(__file__).parent
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one step and give its exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except ReidEdgeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    from .prepare import prepare
+
+    train, kept = held_out.split(datasets.market1501_train(arguments.market1501))
+    sources = {"market1501": train}
+    for name in ("cuhk03", "synthetic"):
+        if getattr(arguments, name) is not None:
+            sources[name] = datasets.folder(getattr(arguments, name))
+    prepare({"market1501": kept}, arguments.teacher, arguments.out / "held_out")
+    prepare(sources, arguments.teacher, arguments.out / "train")
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from .recipe import Recipe
+    from .sets import PreparedSet
+    from .train import Trainer
+
+    trainer = Trainer(
+        Recipe.load(arguments.recipe),
+        PreparedSet.open(arguments.data / "train"),
+        PreparedSet.open(arguments.data / "held_out"),
+        arguments.out,
+    )
+    if trainer.resume():
+        print(f"goes on from step {trainer.step}")
+    trainer.run(arguments.stop_after)
+
+
+def _publish(arguments: argparse.Namespace) -> None:
+    from .publish import publish
+
+    _, kept = held_out.split(datasets.market1501_train(arguments.market1501))
+    figures = publish(
+        arguments.run_folder / "checkpoint.pt",
+        json.loads(arguments.card.read_text()),
+        kept,
+        arguments.test,
+        arguments.weights,
+        arguments.out,
+    )
+    print(json.dumps(figures, indent=2))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="STEP")
+
+    prepare = commands.add_parser("prepare", help="decode pictures and run the teacher, once")
+    prepare.set_defaults(run=_prepare)
+    prepare.add_argument("--market1501", type=Path, required=True, help="the unpacked archive")
+    prepare.add_argument("--cuhk03", type=Path, help="a folder of PID_cCAM_*.jpg")
+    prepare.add_argument("--synthetic", type=Path, help="a folder of PID_cCAM_*.jpg")
+    prepare.add_argument("--teacher", type=Path, required=True, help="the teacher's OpenVINO .xml")
+    prepare.add_argument("--out", type=Path, required=True, help="where the arrays go")
+
+    train = commands.add_parser("train", help="train, or go on where the last run stopped")
+    train.set_defaults(run=_train)
+    train.add_argument("--recipe", type=Path, default=_HERE / "recipes" / "edge.json")
+    train.add_argument("--data", type=Path, required=True, help="what prepare wrote")
+    train.add_argument("--out", type=Path, required=True, help="checkpoint and curves")
+    train.add_argument("--stop-after", type=float, metavar="SECONDS", help="then resume later")
+
+    publish = commands.add_parser("publish", help="calibrate, measure and write the bundle")
+    publish.set_defaults(run=_publish)
+    publish.add_argument("--run", type=Path, required=True, dest="run_folder", help="train's --out")
+    publish.add_argument("--card", type=Path, default=_HERE / "cards" / "edge.json")
+    publish.add_argument("--market1501", type=Path, required=True, help="for the held-out people")
+    publish.add_argument("--test", action="append", default=[], metavar="LAYOUT:PATH")
+    publish.add_argument("--weights", type=Path, default=_HERE / "weights" / "edge.safetensors")
+    publish.add_argument("--out", type=Path, default=_HERE.parent / "reid_edge" / "models" / "edge")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

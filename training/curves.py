@@ -1,0 +1,35 @@
+"""Training and validation curves: a JSON file to compute with and a picture to look at."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from .recipe import Recipe
+
+
+def write(history: list[dict[str, float]], recipe: Recipe, out: Path) -> None:
+    """Write `curves.json` and `curves.png` into `out`."""
+    from matplotlib import pyplot
+
+    (out / "curves.json").write_text(json.dumps(history, indent=1) + "\n")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    steps = [point["step"] for point in history]
+    for name in recipe.weights:
+        left.plot(steps, [point[name] for point in history], label=name)
+    left.set(title="training losses", xlabel="step", yscale="log")
+    for name in ("rank1", "mAP"):
+        right.plot(steps, [point[name] for point in history], label=name)
+    right.set(title="held-out identities of Market-1501", xlabel="step", ylim=(0, 1))
+    edge = 0
+    for stage in recipe.stages[:-1]:
+        edge += stage.steps
+        right.axvline(edge, linestyle=":", color="grey")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(out / "curves.png", dpi=110)
+    pyplot.close(figure)

@@ -1,0 +1,43 @@
+"""What the student is asked for: the teacher's embedding, its neighbourhoods, and who it is.
+
+All functions take unit-norm embeddings and give a scalar.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def embedding_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean of 1 - cosine between the student's and the teacher's embedding of the same view."""
+    return 1 - (student * teacher).sum(1).mean()
+
+
+def similarity_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of the two batch similarity matrices (Tung & Mori, ICCV 2019)."""
+    return functional.mse_loss(student @ student.T, teacher @ teacher.T)
+
+
+def batch_hard_triplet(embeddings: Tensor, labels: Tensor, margin: float = 0.3) -> Tensor:
+    """Batch-hard triplet loss (Hermans et al., 2017) on the Euclidean distance."""
+    distance = (2 - 2 * embeddings @ embeddings.T).clamp(min=1e-6).sqrt()
+    same = labels[:, None] == labels[None]
+    farthest = distance.masked_fill(~same, 0).amax(1)
+    nearest = distance.masked_fill(same, 4).amin(1)
+    return functional.relu(farthest - nearest + margin).mean()
+
+
+class CosineClassifier(nn.Module):
+    """Identity cross-entropy on scaled cosines (NormFace, Wang et al., 2017)."""
+
+    def __init__(self, features: int, classes: int, scale: float = 20.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(classes, features) * features**-0.5)
+        self.scale = scale
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Label-smoothed cross-entropy of unit-norm embeddings."""
+        logits = embeddings @ functional.normalize(self.weight).T
+        return functional.cross_entropy(self.scale * logits, labels, label_smoothing=0.1)

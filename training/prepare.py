@@ -1,0 +1,114 @@
+"""Decode every training picture once, and run the teacher over its fixed views.
+
+A prepared set is a folder of four arrays and a list:
+
+    images.npy    uint8   (n, 256, 128, 3) RGB
+    boxes.npy     float32 (n, views, 4)
+    teacher.npy   float16 (n, views, 256), unit norm
+    labels.npy    int32   (n, 2): label 0...classes-1, source 0...sources-1
+    index.json    sources, and path, pid and camid of each picture
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from reid_edge.datasets import Sample
+
+from . import views
+
+HEIGHT, WIDTH = 256, 128
+
+Teacher = Callable[[Iterator[NDArray[np.uint8]], int], NDArray[np.float32]]
+
+
+def prepare(sources: dict[str, list[Sample]], teacher_path: Path, out: Path, seed: int = 0) -> None:
+    """Write a prepared set of `sources` (name -> samples) into the folder `out`.
+
+    Labels count over (source, pid), so that equal numbers in two datasets stay two people.
+    A set that is there already is left alone.
+    """
+    if (out / "index.json").is_file():
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    rows = [(index, sample) for index, name in enumerate(sources) for sample in sources[name]]
+    images = np.lib.format.open_memmap(
+        out / "images.npy", "w+", np.uint8, (len(rows), HEIGHT, WIDTH, 3)
+    )
+    for row, (_, sample) in enumerate(track(rows, f"decode {out.name}")):
+        images[row] = _decode(sample.path)
+    boxes = views.draw_boxes(len(rows), seed)
+    np.save(out / "boxes.npy", boxes)
+    keys = [(source, sample.pid) for source, sample in rows]
+    label_of = {key: label for label, key in enumerate(sorted(set(keys)))}
+    labels = np.array([(label_of[key], key[0]) for key in keys], np.int32)
+    np.save(out / "labels.npy", labels)
+    np.save(out / "teacher.npy", _teach(images, boxes, teacher_path))
+    index = {
+        "sources": list(sources),
+        "pictures": [(sample.path.name, sample.pid, sample.camid) for _, sample in rows],
+    }
+    # Written last: a set without its index is unfinished and is made anew.
+    (out / "index.json").write_text(json.dumps(index))
+
+
+def _decode(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise SystemExit(f"{path}: cannot be decoded; remove it from the dataset or fetch it again")
+    larger = image.shape[0] > HEIGHT or image.shape[1] > WIDTH
+    image = cv2.resize(
+        image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA if larger else cv2.INTER_LINEAR
+    )
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _teach(
+    images: NDArray[np.uint8], boxes: NDArray[np.float32], teacher_path: Path, batch: int = 32
+) -> NDArray[np.float16]:
+    """Unit-norm teacher embeddings of every view: float16 (n, views, 256)."""
+    import openvino as ov
+
+    core = ov.Core()
+    model = core.read_model(teacher_path)
+    model.reshape([batch, 3, HEIGHT, WIDTH])
+    # BF16 triples the speed of CPUs with AMX and moves these embeddings by a cosine below 1e-3.
+    compiled = core.compile_model(
+        model, "CPU", {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "THROUGHPUT"}
+    )
+    total = len(images) * views.COUNT
+    found = np.zeros((total, 256), np.float32)
+
+    def keep(request: ov.InferRequest, start: int) -> None:
+        stop = min(start + batch, total)
+        found[start:stop] = request.get_output_tensor(0).data[: stop - start]
+
+    queue = ov.AsyncInferQueue(compiled)
+    queue.set_callback(keep)
+    for start in track(range(0, total, batch), "teacher"):
+        block = np.zeros((batch, 3, HEIGHT, WIDTH), np.float32)
+        for slot, flat in enumerate(range(start, min(start + batch, total))):
+            row, view = divmod(flat, views.COUNT)
+            crop = view_of(images[row], boxes[row, view], bool(views.MIRRORED[view]))
+            block[slot] = crop[:, :, ::-1].transpose(2, 0, 1)  # the teacher takes raw BGR
+        queue.start_async({0: block}, start)
+    queue.wait_all()
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found.reshape(len(images), views.COUNT, 256).astype(np.float16)
+
+
+def view_of(
+    image: NDArray[np.uint8], box: NDArray[np.float32], mirrored: bool
+) -> NDArray[np.uint8]:
+    """One view of a prepared picture, at its full size: uint8 (256, 128, 3)."""
+    y0, x0, y1, x1 = np.rint(box * (HEIGHT, WIDTH, HEIGHT, WIDTH)).astype(int)
+    if (y0, x0, y1, x1) != (0, 0, HEIGHT, WIDTH):
+        image = cv2.resize(image[y0:y1, x0:x1], (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(image[:, ::-1]) if mirrored else image

@@ -1,0 +1,132 @@
+"""From a training run to a shipped bundle: average, export, calibrate, measure, describe.
+
+The head is fitted on embeddings of the exported graph through the runtime itself, so that
+what is calibrated is what users run.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from export.convert import convert
+from reid_edge import ReId, calibration, metrics
+from reid_edge.datasets import Sample, open_test
+from reid_edge.evaluation import embed_files, evaluate, labels
+
+RATES = {"far_1e-2": 1e-2, "far_1e-3": 1e-3}
+
+
+def publish(
+    checkpoint: Path,
+    card: dict[str, Any],
+    held_out: list[Sample],
+    tests: list[str],
+    weights: Path,
+    out: Path,
+) -> dict[str, float]:
+    """Write `weights` (FP16 safetensors) and the bundle `out`; give the figures.
+
+    Args:
+        checkpoint: `checkpoint.pt` of a run; its averaged weights are taken.
+        card: name, version, description, licence and input of the bundle.
+        held_out: pictures of people never trained on, to fit the head on.
+        tests: `LAYOUT:PATH` of retrieval tests whose figures are recorded with the model.
+        weights: the safetensors file to write.
+        out: the bundle's folder; an existing bundle is replaced.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    tensors = {
+        name.removeprefix("module."): tensor.half().contiguous()
+        for name, tensor in state["average"].items()
+        if name != "n_averaged" and not name.endswith("num_batches_tracked")
+    }
+    raw_head = {"type": "cosine", "scale": 1.0, "bias": 0.0}
+    described: dict[str, Any] = {**card, "head": raw_head, "thresholds": {}, "figures": {}}
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    _save(tensors, state["architecture"], described, weights)
+    with tempfile.TemporaryDirectory() as folder:
+        convert(weights, Path(folder) / "raw")
+        with ReId(Path(folder) / "raw", "openvino") as reid:
+            head, figures = _calibrate(reid, held_out)
+        described.update(head)
+        _save(tensors, state["architecture"], described, weights)
+        convert(weights, Path(folder) / "calibrated")
+        with ReId(Path(folder) / "calibrated", "openvino") as reid:
+            for spec in tests:
+                figures |= _measure(reid, spec)
+    described["figures"] = {name: round(value, 5) for name, value in figures.items()}
+    _save(tensors, state["architecture"], described, weights)
+    convert(weights, out, force=True)
+    return figures
+
+
+def _calibrate(reid: ReId, held_out: list[Sample]) -> tuple[dict[str, Any], dict[str, float]]:
+    """Head, thresholds and held-out figures."""
+    embeddings = embed_files(reid, held_out)
+    pids, camids = labels(held_out)
+    grid = embeddings @ embeddings.T
+    a, b = calibration.cross_camera_pairs(pids, camids)
+    cosines, same = grid[a, b], pids[a] == pids[b]
+    head = calibration.fit_cosine_head(cosines, same)
+    scores = head.pairs(embeddings[a], embeddings[b])
+    found = calibration.thresholds(scores, pids[a], pids[b], RATES)
+    ranking = metrics.retrieval(grid, pids, camids, pids, camids)
+    figures = {
+        "held_out/rank1": ranking.rank1,
+        "held_out/mAP": ranking.mean_ap,
+        "held_out/calibration_error": _cross_fitted_error(cosines, same, pids[a], pids[b]),
+    }
+    for name, rate in RATES.items():
+        figures[f"held_out/tpr_at_{name}"] = metrics.tpr_at_far(scores[same], scores[~same], rate)[0]
+    return {
+        "head": {"type": "cosine", "scale": head.scale, "bias": head.bias},
+        "thresholds": {
+            name: {"score": t.score, "low": t.low, "high": t.high} for name, t in found.items()
+        },
+    }, figures
+
+
+def _cross_fitted_error(
+    cosines: NDArray[np.float32],
+    same: NDArray[np.bool_],
+    a_pids: NDArray[np.int64],
+    b_pids: NDArray[np.int64],
+) -> float:
+    """Calibration error on people other than those that the head was fitted on (two folds)."""
+    identities = np.unique(np.concatenate([a_pids, b_pids]))
+    half = identities[::2]
+    in_a, in_b = np.isin(a_pids, half), np.isin(b_pids, half)
+    folds = (in_a & in_b, ~in_a & ~in_b)
+    errors = []
+    for fitted, measured in (folds, folds[::-1]):
+        head = calibration.fit_cosine_head(cosines[fitted], same[fitted])
+        probabilities = 1 / (1 + np.exp(-(head.scale * cosines[measured] + head.bias)))
+        kind = same[measured]
+        errors.append(metrics.calibration_error(probabilities[kind], probabilities[~kind]))
+    return float(np.mean(errors))
+
+
+def _measure(reid: ReId, spec: str) -> dict[str, float]:
+    layout = spec.partition(":")[0]
+    test = open_test(spec)
+    with Progress() as progress:
+        task = progress.add_task(layout, total=len(test.query) + len(test.gallery))
+        found = evaluate(reid, test, lambda done: progress.advance(task, done))
+    return {f"{layout}/{name}": value for name, value in found.items()}
+
+
+def _save(
+    tensors: dict[str, torch.Tensor], architecture: Any, described: dict[str, Any], path: Path
+) -> None:
+    from safetensors.torch import save_file
+
+    metadata = {"format": 1, "architecture": architecture, "bundle": described}
+    save_file(tensors, path, {"reid_edge": json.dumps(metadata)})

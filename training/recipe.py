@@ -1,0 +1,73 @@
+"""A recipe: everything that decides what a training run computes, in one JSON file."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .augment import Augmentation
+from .model import Architecture
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training at one input size, with its own warm-up and cosine decay."""
+
+    height: int
+    width: int
+    steps: int
+    warmup: int
+    rate: float
+    final_rate: float
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of the stage's step 0...steps-1."""
+        if step < self.warmup:
+            return self.rate * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.final_rate + (self.rate - self.final_rate) * (1 + math.cos(math.pi * done)) / 2
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """See `recipes/edge.json` for an example."""
+
+    architecture: Architecture
+    seed: int
+    sources: dict[str, float]
+    identities: int
+    pictures: int
+    stages: tuple[Stage, ...]
+    weight_decay: float
+    averaging: float
+    weights: dict[str, float]
+    augmentation: Augmentation
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """Read a recipe; an unknown or missing field is an error."""
+        values: dict[str, Any] = json.loads(path.read_text())
+        return cls(
+            **{
+                **values,
+                "architecture": Architecture.from_json(values["architecture"]),
+                "stages": tuple(Stage(**stage) for stage in values["stages"]),
+                "augmentation": Augmentation(**values["augmentation"]),
+            }
+        )
+
+    def stage_of(self, step: int) -> tuple[int, int]:
+        """Which stage a global step belongs to, and its step within that stage."""
+        for index, stage in enumerate(self.stages):
+            if step < stage.steps:
+                return index, step
+            step -= stage.steps
+        raise IndexError("the recipe ends before this step")
+
+    @property
+    def steps(self) -> int:
+        """The number of steps of all stages."""
+        return sum(stage.steps for stage in self.stages)

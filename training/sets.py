@@ -1,0 +1,103 @@
+"""Prepared sets in memory, and the draw of batches from them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from . import views
+
+
+@dataclass(frozen=True)
+class PreparedSet:
+    """What `prepare` wrote, opened without reading the pictures yet."""
+
+    images: NDArray[np.uint8]
+    boxes: Tensor
+    teacher: Tensor
+    labels: NDArray[np.int32]
+    sources: list[str]
+    pids: NDArray[np.int64]
+    camids: NDArray[np.int64]
+
+    @classmethod
+    def open(cls, folder: Path) -> PreparedSet:
+        """Open a prepared set."""
+        try:
+            index = json.loads((folder / "index.json").read_text())
+        except FileNotFoundError:
+            raise SystemExit(f"{folder}: run `python -m training prepare` first") from None
+        return cls(
+            images=np.load(folder / "images.npy", mmap_mode="r"),
+            boxes=torch.from_numpy(np.load(folder / "boxes.npy")),
+            teacher=torch.from_numpy(np.load(folder / "teacher.npy")),
+            labels=np.load(folder / "labels.npy"),
+            sources=index["sources"],
+            pids=np.array([picture[1] for picture in index["pictures"]]),
+            camids=np.array([picture[2] for picture in index["pictures"]]),
+        )
+
+    @property
+    def classes(self) -> int:
+        """How many identities there are."""
+        return int(self.labels[:, 0].max()) + 1
+
+    def resized(self, height: int, width: int) -> Tensor:
+        """All pictures at one size, in memory: uint8 (n, height, width, 3)."""
+        if self.images.shape[1:3] == (height, width):
+            return torch.from_numpy(np.array(self.images))
+        found = np.empty((len(self.images), height, width, 3), np.uint8)
+        for row, image in enumerate(self.images):
+            cv2.resize(image, (width, height), dst=found[row], interpolation=cv2.INTER_AREA)
+        return torch.from_numpy(found)
+
+
+class Batches:
+    """Draws P identities with K pictures each, and one view of each picture.
+
+    A source is drawn first, by its share; then an identity of it, evenly; then its pictures,
+    spread over as many cameras as there are.
+    """
+
+    def __init__(
+        self, data: PreparedSet, shares: dict[str, float], identities: int, pictures: int, seed: int
+    ) -> None:
+        self.rng = np.random.default_rng(seed)
+        self._identities, self._pictures = identities, pictures
+        weights = np.array([shares.get(name, 0.0) for name in data.sources])
+        self._shares = weights / weights.sum()
+        self._rows: dict[int, NDArray[np.int64]] = {
+            label: np.flatnonzero(data.labels[:, 0] == label) for label in range(data.classes)
+        }
+        self._labels_of = [
+            np.unique(data.labels[data.labels[:, 1] == source, 0])
+            for source in range(len(data.sources))
+        ]
+        self._camids = data.camids
+
+    def draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows (P*K,) of the set, and the view 0...views-1 of each."""
+        counts = self.rng.multinomial(self._identities, self._shares)
+        rows: list[int] = []
+        for source, count in enumerate(counts):
+            for label in self.rng.choice(self._labels_of[source], count, replace=False):
+                rows.extend(self._pick(self._rows[int(label)]))
+        return np.array(rows), self.rng.integers(0, views.COUNT, len(rows))
+
+    def _pick(self, rows: NDArray[np.int64]) -> list[int]:
+        rows = self.rng.permutation(rows)
+        seen: dict[int, int] = {}
+        turns = []
+        for row in rows:
+            camid = int(self._camids[row])
+            turns.append(seen.get(camid, 0))
+            seen[camid] = turns[-1] + 1
+        ordered = rows[np.argsort(turns, kind="stable")]
+        return [int(ordered[index % len(ordered)]) for index in range(self._pictures)]

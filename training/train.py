@@ -1,0 +1,195 @@
+"""The training loop: resumable, with a validation on held-out people and curves to look at."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from reid_edge import metrics
+
+from . import curves, losses, views
+from .augment import augment, normalise
+from .model import EdgeDenseNet
+from .recipe import Recipe
+from .sets import Batches, PreparedSet
+
+CHECKPOINT_EVERY = 250
+VALIDATE_EVERY = 1000
+
+
+class Trainer:
+    """One run of a recipe: the student, its average, the optimiser and where they stand."""
+
+    def __init__(self, recipe: Recipe, data: PreparedSet, held_out: PreparedSet, out: Path) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.data, self.held_out, self.out = recipe, data, held_out, out
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.student = EdgeDenseNet(recipe.architecture).to(self.device)
+        self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = AveragedModel(
+            self.student, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging), use_buffers=True  # type: ignore[no-untyped-call]
+        )
+        self.classifier = losses.CosineClassifier(recipe.architecture.embedding, data.classes).to(
+            self.device
+        )
+        self.optimiser = torch.optim.AdamW(
+            _decayed(nn.ModuleList([self.student, self.classifier]), recipe.weight_decay)
+        )
+        self.batches = Batches(
+            data, recipe.sources, recipe.identities, recipe.pictures, recipe.seed
+        )
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.step = 0
+        self.history: list[dict[str, float]] = []
+
+    # -- state ---------------------------------------------------------------------------------
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Where the state is written, and looked for at the start."""
+        return self.out / "checkpoint.pt"
+
+    def save(self) -> None:
+        """Write everything that the next run needs, in one atomic step."""
+        state = {
+            "architecture": self.recipe.architecture.to_json(),
+            "step": self.step,
+            "history": self.history,
+            "student": self.student.state_dict(),
+            "average": self.average.state_dict(),
+            "classifier": self.classifier.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "batches": self.batches.rng.bit_generator.state,
+        }
+        partial = self.checkpoint_path.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, self.checkpoint_path)
+
+    def resume(self) -> bool:
+        """Take up a checkpoint of the same architecture, if there is one."""
+        if not self.checkpoint_path.is_file():
+            return False
+        state: dict[str, Any] = torch.load(
+            self.checkpoint_path, map_location=self.device, weights_only=True
+        )
+        if state["architecture"] != self.recipe.architecture.to_json():
+            raise SystemExit(
+                f"{self.checkpoint_path} holds another architecture; "
+                "choose another --out or remove the file"
+            )
+        self.step, self.history = state["step"], state["history"]
+        self.student.load_state_dict(state["student"])
+        self.average.load_state_dict(state["average"])
+        self.classifier.load_state_dict(state["classifier"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"].cpu())
+        self.batches.rng.bit_generator.state = state["batches"]
+        return True
+
+    # -- work ----------------------------------------------------------------------------------
+
+    def run(self, stop_after: float | None = None) -> None:
+        """Train to the recipe's end, or for `stop_after` seconds; then the checkpoint is current."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        with _progress() as progress:
+            bar = progress.add_task("train", total=self.recipe.steps, completed=self.step)
+            try:
+                images, size = None, (0, 0)
+                while self.step < self.recipe.steps:
+                    stage = self.recipe.stages[self.recipe.stage_of(self.step)[0]]
+                    if images is None or size != (stage.height, stage.width):
+                        size = (stage.height, stage.width)
+                        images = self.data.resized(*size).to(self.device)
+                    parts = self._train_step(images)
+                    self.step += 1
+                    progress.update(
+                        bar,
+                        completed=self.step,
+                        description=" ".join(f"{k} {v:.3f}" for k, v in parts.items()),
+                    )
+                    self._bookkeeping(parts)
+                    if stop_after is not None and time.monotonic() - started > stop_after:
+                        break
+            finally:
+                self.save()
+
+    def _train_step(self, images: Tensor) -> dict[str, float]:
+        stage, inner = self.recipe.stage_of(self.step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.stages[stage].rate_at(inner)
+        rows, chosen = self.batches.draw()
+        boxes = self.data.boxes[rows, chosen].to(self.device)
+        mirrored = torch.from_numpy(views.MIRRORED[chosen]).to(self.device)
+        teacher = self.data.teacher[rows, chosen].float().to(self.device)
+        labels = torch.from_numpy(self.data.labels[rows, 0]).long().to(self.device)
+        picked = images[torch.from_numpy(rows).to(images.device)]
+        x = augment(picked, boxes, mirrored, self.recipe.augmentation, self.generator)
+        self.student.train()
+        with torch.autocast(self.device.type, torch.bfloat16):
+            raw = self.student(x)
+        embeddings = functional.normalize(raw.float())
+        parts = {
+            "embedding": losses.embedding_distance(embeddings, teacher),
+            "similarity": losses.similarity_distance(embeddings, teacher),
+            "identity": self.classifier(embeddings, labels),
+            "triplet": losses.batch_hard_triplet(embeddings, labels),
+        }
+        weights = self.recipe.weights
+        total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
+        self.optimiser.step()
+        self.average.update_parameters(self.student)
+        return {name: float(part.detach()) for name, part in parts.items()}
+
+    def _bookkeeping(self, parts: dict[str, float]) -> None:
+        finished = self.step == self.recipe.steps
+        if self.step % VALIDATE_EVERY == 0 or finished:
+            stage = self.recipe.stages[self.recipe.stage_of(self.step - 1)[0]]
+            found = self.validate(stage.height, stage.width)
+            self.history.append(
+                {"step": self.step, **parts, "rank1": found.rank1, "mAP": found.mean_ap}
+            )
+            curves.write(self.history, self.recipe, self.out)
+        if self.step % CHECKPOINT_EVERY == 0:
+            self.save()
+
+    @torch.inference_mode()
+    def validate(self, height: int, width: int) -> metrics.Retrieval:
+        """Cross-camera retrieval among the held-out people, each picture against all others."""
+        self.average.eval()
+        images = self.held_out.resized(height, width)
+        found = []
+        for start in range(0, len(images), 64):
+            block = images[start : start + 64].to(self.device).permute(0, 3, 1, 2).float()
+            with torch.autocast(self.device.type, torch.bfloat16):
+                found.append(self.average(normalise(block)).float().cpu())
+        embeddings = functional.normalize(torch.cat(found)).numpy()
+        pids, camids = self.held_out.pids, self.held_out.camids
+        return metrics.retrieval(embeddings @ embeddings.T, pids, camids, pids, camids)
+
+
+def _decayed(module: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices and kernels, none for biases and norms."""
+    parameters = list(module.parameters())
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _progress() -> Progress:
+    return Progress(
+        MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}")
+    )
