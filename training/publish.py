@@ -85,7 +85,9 @@ def _calibrate(reid: ReId, held_out: list[Sample]) -> tuple[dict[str, Any], dict
         "held_out/calibration_error": _cross_fitted_error(cosines, same, pids[a], pids[b]),
     }
     for name, rate in RATES.items():
-        figures[f"held_out/tpr_at_{name}"] = metrics.tpr_at_far(scores[same], scores[~same], rate)[0]
+        figures[f"held_out/tpr_at_{name}"] = metrics.tpr_at_far(scores[same], scores[~same], rate)[
+            0
+        ]
     return {
         "head": {"type": "cosine", "scale": head.scale, "bias": head.bias},
         "thresholds": {

@@ -35,7 +35,9 @@ class Trainer:
         self.student = EdgeDenseNet(recipe.architecture).to(self.device)
         self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(
-            self.student, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging), use_buffers=True  # type: ignore[no-untyped-call]
+            self.student,
+            multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging),
+            use_buffers=True,  # type: ignore[no-untyped-call]
         )
         self.classifier = losses.CosineClassifier(recipe.architecture.embedding, data.classes).to(
             self.device

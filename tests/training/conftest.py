@@ -36,7 +36,9 @@ def _write(folder, people, seed, per_person=4):
     np.save(folder / "teacher.npy", teacher.astype(np.float16))
     np.save(folder / "labels.npy", np.stack([labels, np.zeros(count)], 1).astype(np.int32))
     pictures = [[f"{row}.jpg", int(label), row % 2] for row, label in enumerate(labels)]
-    (folder / "index.json").write_text(json.dumps({"sources": ["market1501"], "pictures": pictures}))
+    (folder / "index.json").write_text(
+        json.dumps({"sources": ["market1501"], "pictures": pictures})
+    )
 
 
 @pytest.fixture

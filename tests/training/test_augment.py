@@ -56,7 +56,9 @@ def test_erasing_replaces_a_rectangle_and_nothing_else():
         assert 0.05 < picture.float().mean() < 0.35
 
 
-@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation", "tint", "coarse", "shift"])
+@pytest.mark.parametrize(
+    "name", ["brightness", "contrast", "saturation", "tint", "coarse", "shift"]
+)
 def test_each_strength_changes_the_picture(name):
     images = pictures(8)
     settings = Augmentation(**{**vars(STILL), name: 0.9})

@@ -9,7 +9,9 @@ def test_one_hundred_people_are_held_out():
 
 
 def test_the_split_shares_no_person_and_loses_no_picture():
-    samples = [Sample(Path(f"{pid}_{camid}"), pid, camid) for pid in range(1501) for camid in (1, 2)]
+    samples = [
+        Sample(Path(f"{pid}_{camid}"), pid, camid) for pid in range(1501) for camid in (1, 2)
+    ]
     train, kept = held_out.split(samples)
     assert {s.pid for s in train}.isdisjoint({s.pid for s in kept})
     assert sorted(train + kept, key=str) == sorted(samples, key=str)
