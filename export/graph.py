@@ -1,0 +1,194 @@
+"""A small writer of ONNX graphs: one method a layer, stable names, deterministic bytes.
+
+Names are paths such as `block1/layer2/conv1`: a node and the tensor it makes share one, and
+its weights are `<name>/weight` and `<name>/bias`.  Opset 19 in IR 9 is what TensorRT 10.3 and
+ONNX Runtime 1.18 read, and the first opset whose Q/DQ take FP16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .batchnorm import Floats
+from .packages import require
+
+OPSET, IR_VERSION = 19, 9
+
+# ImageNet's mean and standard deviation in 0...255; `training.augment` has the same.
+MEAN = (123.675, 116.28, 103.53)
+STD = (58.395, 57.12, 57.375)
+
+# What torch.nn.functional.normalize uses: a zero vector stays zero.
+_NORM_FLOOR = 1e-12
+
+
+class GraphWriter:
+    """Builds one network from uint8 pictures to embeddings.
+
+    Every layer method takes the layer's name and the tensor(s) it works on, and returns the
+    tensor it makes.
+
+    Args:
+        name: the network's name.
+        height: of the pictures.
+        width: of the pictures.
+        store_fp16: keep kernels as FP16 with a Cast behind them: half the file.  They are
+            rounded to FP16 after batch norms were folded in; the arithmetic stays FP32.
+            Biases, and kernels beyond FP16's range, stay FP32.
+    """
+
+    def __init__(self, name: str, height: int, width: int, store_fp16: bool = False) -> None:
+        self._onnx = require("onnx")
+        self._name, self._height, self._width = name, height, width
+        self._store_fp16 = store_fp16
+        self._nodes: list[Any] = []
+        self._tensors: list[Any] = []
+        self._written: set[str] = set()
+
+    def pictures(self) -> str:
+        """The input, cast, brought to NCHW and normalised.
+
+        The cast comes first because TensorRT refuses a uint8 transpose.  The normalisation is
+        not folded into the first convolution: that one pads with zeros after it.
+        """
+        x = self._node("Cast", "input/cast", ["images"], to=self._onnx.TensorProto.FLOAT)
+        x = self._node("Transpose", "input/transpose", [x], perm=[0, 3, 1, 2])
+        mean = self._constant("input/mean", np.array(MEAN).reshape(1, 3, 1, 1))
+        x = self._node("Sub", "input/centre", [x, mean])
+        scale = self._constant("input/scale", 1 / np.array(STD).reshape(1, 3, 1, 1))
+        return self._node("Mul", "input/normalise", [x, scale])
+
+    def conv(
+        self,
+        name: str,
+        x: str,
+        kernel: Floats,
+        bias: Floats | None = None,
+        stride: int = 1,
+        pad: int = 0,
+    ) -> str:
+        """A convolution with an OIHW kernel."""
+        inputs = [x, self._kernel(f"{name}/weight", kernel)]
+        if bias is not None:
+            inputs.append(self._constant(f"{name}/bias", bias))
+        return self._node(
+            "Conv",
+            name,
+            inputs,
+            kernel_shape=list(kernel.shape[2:]),
+            strides=[stride, stride],
+            pads=[pad] * 4,
+        )
+
+    def affine(self, name: str, x: str, scale: Floats, shift: Floats) -> str:
+        """Scale and shift each channel: a batch norm that no convolution stands in front of.
+
+        Written as a BatchNormalization of mean 0 and variance 1.  Next to Mul and Add, OpenVINO
+        runs DenseNet-121 as fast and ONNX Runtime in four fifths of the time; and with the
+        statistics folded in beforehand, no variance is ever rounded to FP16.
+        """
+        channels = len(scale)
+        inputs = [
+            x,
+            self._constant(f"{name}/scale", scale),
+            self._constant(f"{name}/shift", shift),
+            self._shared(f"mean0/{channels}", np.zeros(channels)),
+            self._shared(f"variance1/{channels}", np.ones(channels)),
+        ]
+        return self._node("BatchNormalization", name, inputs, epsilon=0.0)
+
+    def relu(self, name: str, x: str) -> str:
+        """max(x, 0)."""
+        return self._node("Relu", name, [x])
+
+    def max_pool(self, name: str, x: str, size: int, stride: int, pad: int) -> str:
+        """The largest of each window; padding never wins."""
+        return self._node(
+            "MaxPool",
+            name,
+            [x],
+            kernel_shape=[size, size],
+            strides=[stride, stride],
+            pads=[pad] * 4,
+        )
+
+    def halve(self, name: str, x: str) -> str:
+        """The mean of each 2 x 2 square; an odd last row or column is dropped."""
+        return self._node("AveragePool", name, [x], kernel_shape=[2, 2], strides=[2, 2])
+
+    def global_average(self, name: str, x: str) -> str:
+        """One number a channel: (n, c)."""
+        pooled = self._node("GlobalAveragePool", f"{name}/mean", [x])
+        return self._node("Flatten", name, [pooled], axis=1)
+
+    def concat(self, name: str, parts: Sequence[str]) -> str:
+        """Channels behind one another."""
+        return self._node("Concat", name, list(parts), axis=1)
+
+    def dense(self, name: str, x: str, kernel: Floats, bias: Floats) -> str:
+        """A matrix product with a kernel of (outputs, inputs)."""
+        inputs = [x, self._kernel(f"{name}/weight", kernel), self._constant(f"{name}/bias", bias)]
+        return self._node("Gemm", name, inputs, transB=1)
+
+    def unit_length(self, name: str, x: str) -> str:
+        """Each row divided by its length; from plain operators, which every engine has."""
+        axes = self._constant(f"{name}/axes", np.array([1], np.int64))
+        length = self._node("ReduceL2", f"{name}/length", [x, axes], keepdims=1)
+        floor = self._constant(f"{name}/floor", np.array([_NORM_FLOOR]))
+        divisor = self._node("Max", f"{name}/divisor", [length, floor])
+        return self._node("Div", name, [x, divisor])
+
+    def finish(self, embeddings: str, size: int) -> bytes:
+        """The checked model as a file's bytes; the same graph always gives the same bytes."""
+        helper, proto = self._onnx.helper, self._onnx.TensorProto
+        # Rename what the last layer makes, so that the output needs no node of its own.
+        self._nodes[-1].output[0] = "embeddings"
+        assert self._nodes[-1].name == embeddings, "the embeddings must come from the last layer"
+        shape = ["batch", self._height, self._width, 3]
+        graph = helper.make_graph(
+            self._nodes,
+            self._name,
+            [helper.make_tensor_value_info("images", proto.UINT8, shape)],
+            [helper.make_tensor_value_info("embeddings", proto.FLOAT, ["batch", size])],
+            self._tensors,
+        )
+        model = helper.make_model(
+            graph,
+            producer_name="reid_edge",
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+        )
+        require("onnx.checker").check_model(model, full_check=True)
+        content: bytes = model.SerializeToString(deterministic=True)
+        return content
+
+    def _node(self, kind: str, name: str, inputs: list[str], **attributes: Any) -> str:
+        self._nodes.append(self._onnx.helper.make_node(kind, inputs, [name], name, **attributes))
+        return name
+
+    def _constant(self, name: str, values: NDArray[Any]) -> str:
+        """A tensor of the file: float64 is stored as float32, all else as it is."""
+        stored = values.astype(np.float32) if values.dtype == np.float64 else values
+        stored = np.ascontiguousarray(stored)
+        self._tensors.append(require("onnx.numpy_helper").from_array(stored, name))
+        return name
+
+    def _shared(self, name: str, values: Floats) -> str:
+        """A tensor that several layers use."""
+        if name not in self._written:
+            self._written.add(name)
+            self._constant(name, values)
+        return name
+
+    def _kernel(self, name: str, values: Floats) -> str:
+        if self._store_fp16:
+            with np.errstate(over="ignore"):
+                half = values.astype(np.float16)
+            if np.isfinite(half).all():
+                stored = self._constant(f"{name}/fp16", half)
+                return self._node("Cast", name, [stored], to=self._onnx.TensorProto.FLOAT)
+        return self._constant(name, values)

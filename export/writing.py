@@ -1,0 +1,106 @@
+"""A bundle onto the disk: staged, checked as the runtime checks it, then moved into place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from reid_edge import bundle
+from reid_edge.errors import BundleError, ConversionError, OptionError
+
+
+def check_folder(out: Path, force: bool) -> None:
+    """Whether a bundle may be written there; asked before the work starts.
+
+    Raises:
+        OptionError: it is a file, or it holds a bundle and `force` is not set.
+    """
+    if out.exists() and not out.is_dir():
+        raise OptionError(f"{out}: is a file; give --out a folder")
+    if (out / "bundle.json").exists() and not force:
+        raise OptionError(f"{out}: holds a bundle already; choose another --out or add --force")
+
+
+def write(
+    out: Path, graphs: Mapping[str, bytes], described: Mapping[str, Any], where: str
+) -> list[Path]:
+    """Write the graphs, then bundle.json, which makes a bundle of them.
+
+    Args:
+        out: the folder.
+        graphs: precision -> ONNX file.
+        described: bundle.json without its `graphs`.
+        where: the weight file, for error messages.
+
+    Returns:
+        The files, bundle.json last.
+
+    Raises:
+        ConversionError: the description would make no valid bundle, or the disk refuses.
+    """
+    entries = {
+        name: {
+            "file": f"{name}.onnx",
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "bytes": len(content),
+        }
+        for name, content in graphs.items()
+    }
+    try:
+        text = json.dumps(
+            {**described, "graphs": entries}, indent=2, ensure_ascii=False, allow_nan=False
+        )
+        files = {f"{name}.onnx": content for name, content in graphs.items()}
+        files["bundle.json"] = f"{text}\n".encode()
+    except ValueError as error:
+        raise ConversionError(f"{where}: its metadata cannot be written ({error})") from error
+    try:
+        with _staging(out) as stage:
+            for name, content in files.items():
+                _write_through(stage / name, content)
+            _check(stage, where)
+            for name in files:
+                os.replace(stage / name, out / name)
+    except OSError as error:
+        raise ConversionError(f"{out}: cannot be written ({error.strerror or error})") from error
+    return [out / name for name in files]
+
+
+@contextmanager
+def _staging(out: Path) -> Iterator[Path]:
+    """A folder on the same disk that is gone afterwards, as is `out` if nothing came of it."""
+    made = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(prefix=".export-", dir=out))
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        if made and not any(out.iterdir()):
+            out.rmdir()
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    """Write a file and wait for the disk, so that the move cannot overtake the content."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _check(stage: Path, where: str) -> None:
+    """Load it with the code that will load it on the device."""
+    try:
+        loaded = bundle.load(stage)
+        for graph in loaded.graphs.values():
+            graph.read()
+    except BundleError as error:
+        reason = str(error).replace(f"{stage}{os.sep}", "")
+        raise ConversionError(f"{where}: its metadata are wrong: {reason}") from error

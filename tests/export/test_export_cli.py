@@ -1,0 +1,173 @@
+"""`python -m export` as its user meets it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import edge_files
+import pytest
+
+from export import writing
+from export.__main__ import main
+from reid_edge import bundle
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "final.safetensors"
+    edge_files.save(path)
+    return path
+
+
+def call(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def failed(capsys, said, *arguments, code=2):
+    assert call(*arguments) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert said in err
+
+
+def test_writes_a_bundle_and_says_what_is_next(weights, tmp_path, capsys):
+    out = tmp_path / "new folder" / "edge"
+    assert call("--weights", weights, "--out", out) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["bundle.json", "fp32.onnx"]
+    assert bundle.load(out).name == "edge"
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith(f"wrote {out / 'fp32.onnx'} (")
+    assert printed[1].startswith(f"wrote {out / 'bundle.json'} (")
+    assert printed[2] == f"next: python -m reid_edge predict --model '{out}' a.jpg b.jpg"
+
+
+def test_files_are_readable_as_others_are(weights, tmp_path):
+    (tmp_path / "plain").touch()
+    call("--weights", weights, "--out", tmp_path / "out")
+    for path in (tmp_path / "out").iterdir():
+        assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_name(weights, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert call("--weights", weights, "--out", out, "--name", "mine-1.0") == 0
+    assert bundle.load(out).name == "mine-1.0"
+    capsys.readouterr()
+    failed(capsys, "--name", "--weights", weights, "--out", tmp_path / "2", "--name", "a/b")
+
+
+def test_never_overwrites_unasked(weights, tmp_path, capsys):
+    out = tmp_path / "out"
+    call("--weights", weights, "--out", out)
+    before = (out / "bundle.json").read_bytes()
+    capsys.readouterr()
+    failed(capsys, "--force", "--weights", weights, "--out", out, "--name", "other")
+    assert (out / "bundle.json").read_bytes() == before
+    assert call("--weights", weights, "--out", out, "--name", "other", "--force") == 0
+    assert bundle.load(out).name == "other"
+
+
+def test_out_is_a_file(weights, tmp_path, capsys):
+    failed(capsys, "is a file", "--weights", weights, "--out", weights)
+    failed(capsys, "cannot be written", "--weights", weights, "--out", weights / "inside", code=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--precision", "fp16"], "fp16 is not exported yet by this version"),
+        (["--precision", "fp32", "int8"], "int8 is not exported yet by this version"),
+        (["--precision", "int8", "--calibration", "x"], "int8 is not exported yet"),
+        (["--precision", "bf16"], "no precision 'bf16'"),
+        (["--calibration", "x"], "--calibration goes with --precision int8 only"),
+        (["--precision"], "expected at least one argument"),
+        (["--unknown"], "unrecognized arguments: --unknown"),
+    ],
+)
+def test_wrong_options(weights, tmp_path, capsys, arguments, said):
+    failed(capsys, said, "--weights", weights, "--out", tmp_path / "out", *arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_required_options(capsys):
+    failed(capsys, "--weights, --out")
+
+
+def test_missing_weights(tmp_path, capsys):
+    missing = tmp_path / "x.h5"
+    failed(capsys, "no such file", "--weights", missing, "--out", tmp_path / "out", code=1)
+
+
+def test_errors_are_one_printable_line(tmp_path, capsys):
+    described = edge_files.metadata()
+    described["bundle"]["\x1b[2J\n"] = 1
+    edge_files.save(tmp_path / "x.safetensors", described=described)
+    out = tmp_path / "o"
+    weights = tmp_path / "x.safetensors"
+    failed(capsys, "is unknown", "--weights", weights, "--out", out, code=1)
+    failed(capsys, "?[2J?", "--weights", "\x1b[2J\n", "--out", out, code=1)
+
+
+def test_help(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    printed = capsys.readouterr().out
+    for word in (
+        "--weights FILE",
+        "--out DIR",
+        "--name",
+        "--precision",
+        "--calibration",
+        "--force",
+    ):
+        assert word in printed
+
+
+def test_interrupted(weights, tmp_path, capsys, monkeypatch):
+    def interrupt(path, content):
+        path.write_bytes(content[:10])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writing, "_write_through", interrupt)
+    assert call("--weights", weights, "--out", tmp_path / "out") == 130
+    assert "Traceback" not in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_full_disk_leaves_nothing(weights, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "out"
+    call("--weights", weights, "--out", out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(path, content):
+        path.write_bytes(content[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writing, "_write_through", full)
+    capsys.readouterr()
+    failed(capsys, "No space left", "--weights", weights, "--out", out, "--force", code=1)
+    failed(capsys, "No space left", "--weights", weights, "--out", tmp_path / "new", code=1)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_as_a_module(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "export", "--weights", "absent.h5", "--out", str(tmp_path / "out")],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: absent.h5: no such file")
