@@ -1,0 +1,1 @@
+"""Side-by-side comparisons; see README.md beside this file."""

@@ -1,5 +1,6 @@
 """reid_edge: optimised edge inference for person re-identification.
 
+Example:
     from reid_edge import ReId, read_image
 
     reid = ReId()

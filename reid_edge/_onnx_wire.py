@@ -45,7 +45,7 @@ def has_external_data(content: bytes) -> bool:
 
 def _walk(message: memoryview, kind: str, depth: int) -> bool:
     if depth > _MAX_DEPTH:
-        raise BundleGraphError("the ONNX graph is nested too deeply to be trusted")
+        raise BundleGraphError("the graph is nested too deeply; export the bundle again, flatter")
     if kind == "tensor":
         return any(
             number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)
@@ -65,6 +65,9 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
     while place < len(message):
         key, place = _varint(message, place)
         number, wire = key >> 3, key & 7
+        # Parsers cut keys to 32 bits: a larger one would be another field to them than here.
+        if number == 0 or key >> 32:
+            raise _damaged()
         if wire == 0:
             value, place = _varint(message, place)
             yield number, value

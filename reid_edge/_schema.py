@@ -9,6 +9,7 @@ from typing import Any
 
 from .errors import BundleSchemaError
 
+_HUGE = 1e30  # far inside float32
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -71,11 +72,11 @@ class Reader:
             raise self._refuse(name, f"a whole number in {low}...{high}")
         return value
 
-    def number(self, name: str) -> float:
-        """A finite number."""
+    def number(self, name: str, low: float = -_HUGE, high: float = _HUGE) -> float:
+        """A finite number in low...high."""
         value = self._take(name)
-        if not _is_number(value):
-            raise self._refuse(name, "a finite number")
+        if not _is_number(value) or not low <= value <= high:
+            raise self._refuse(name, f"a finite number in {low:g}...{high:g}")
         return float(value)
 
     def numbers(self, name: str, count: int) -> list[float]:
@@ -99,7 +100,7 @@ def _is_number(value: Any) -> bool:
     return (
         isinstance(value, (int, float))
         and not isinstance(value, bool)
-        and abs(value) < 1e30
+        and abs(value) <= _HUGE
         and math.isfinite(value)
     )
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ._files import read_regular
 from ._schema import Reader
 from .errors import (
     BundleGraphError,
@@ -29,6 +31,7 @@ _MODELS = Path(__file__).parent / "models"
 _MAX_JSON_BYTES = 1 << 20
 _MAX_GRAPH_BYTES = 1 << 29
 _HIDDEN = 32  # of upstream's pair head
+_GRAPH_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.onnx")
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,17 @@ class Graph:
         from ._onnx_wire import has_external_data
 
         try:
-            if self.path.stat().st_size != self.size:
-                raise BundleIntegrityError(
-                    f"{self.path}: {self.path.stat().st_size} bytes where bundle.json records "
-                    f"{self.size}; export or download the bundle again"
-                )
-            content = self.path.read_bytes()
+            content = read_regular(self.path, self.size)
         except OSError as error:
             raise BundleIntegrityError(
-                f"{self.path}: cannot be read ({error.strerror}); export or download the bundle again"
+                f"{self.path}: cannot be read, or differs from bundle.json ({error.strerror}); "
+                "export or download the bundle again"
             ) from error
+        if len(content) != self.size:
+            raise BundleIntegrityError(
+                f"{self.path}: {len(content)} bytes where bundle.json records {self.size}; "
+                "export or download the bundle again"
+            )
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise BundleIntegrityError(
                 f"{self.path}: SHA-256 differs from the one in bundle.json; the file was changed "
@@ -131,7 +135,7 @@ def shipped() -> list[str]:
 
 
 def find(model: str | Path | None) -> Path:
-    """The folder of a model: None is the default, a name one of `shipped()`, else a bundle's folder.
+    """The folder of a model: None is the default, else a name of `shipped()` or a bundle's folder.
 
     Raises:
         UnknownModelError: neither a shipped name nor a folder.
@@ -141,8 +145,11 @@ def find(model: str | Path | None) -> Path:
     if isinstance(model, str) and model in shipped():
         return _MODELS / model
     folder = Path(model)
-    if folder.is_dir():
-        return folder
+    try:
+        if folder.is_dir():
+            return folder
+    except OSError:  # too long a name, or a folder that may not be entered
+        pass
     raise UnknownModelError(
         f"no model {str(model)!r}: give one of {', '.join(shipped()) or '(none shipped)'}, "
         "or the folder of a bundle (it holds bundle.json)"
@@ -190,35 +197,40 @@ def load(folder: str | Path) -> Bundle:
 
 def _parse(path: Path) -> Any:
     try:
-        if path.stat().st_size > _MAX_JSON_BYTES:
-            raise BundleSchemaError(f"{path}: larger than 1 MiB; this is no bundle description")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_regular(path, _MAX_JSON_BYTES).decode())
     except FileNotFoundError:
         raise BundleSchemaError(
             f"{path}: no such file; give the folder that `python -m export --out` wrote"
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleSchemaError(f"{path}: cannot be read as JSON ({error})") from error
+    except OSError as error:
+        raise BundleSchemaError(
+            f"{path}: cannot be read ({error.strerror}); give the folder of a bundle"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise BundleSchemaError(
+            f"{path}: is no JSON ({str(error)[:200]}); export or download the bundle again"
+        ) from error
 
 
 def _graph(entry: Reader, folder: Path) -> Graph:
     name = entry.text("file")
-    if Path(name).name != name or not name.endswith(".onnx"):
+    if not _GRAPH_NAME.fullmatch(name):
         raise BundleSchemaError(f"{entry.where}.file: {name!r} is not a plain *.onnx file name")
-    return Graph(
-        folder / name, entry.sha256("sha256"), entry.integer("bytes", 1, _MAX_GRAPH_BYTES)
-    )
+    return Graph(folder / name, entry.sha256("sha256"), entry.integer("bytes", 1, _MAX_GRAPH_BYTES))
 
 
 def _threshold(entry: Reader) -> Threshold:
-    return Threshold(entry.number("score"), entry.number("low"), entry.number("high"))
+    return Threshold(*(entry.number(name, 0, 1) for name in ("score", "low", "high")))
 
 
 def _head(entry: Reader, embedding_size: int) -> Head:
     if entry.choice("type", ("cosine", "concat_mlp")) == "cosine":
-        return CosineHead(entry.number("scale"), entry.number("bias"))
+        # A scale of 0 or less would rank the least alike first.
+        return CosineHead(entry.number("scale", low=1e-6), entry.number("bias"))
     if embedding_size != 2 * _HIDDEN:
-        raise BundleSchemaError(f"{entry.where}: a concat_mlp head takes embeddings of {2 * _HIDDEN}")
+        raise BundleSchemaError(
+            f"{entry.where}: a concat_mlp head takes embeddings of {2 * _HIDDEN}"
+        )
     return ConcatMlpHead(
         entry.numbers("hidden_bias", _HIDDEN),
         entry.numbers("output_weights", _HIDDEN),

@@ -1,33 +1,40 @@
 """The command line: predict, info, evaluate.
 
-Exit codes: 0 done; 1 an error, explained in one line on standard error; 2 wrong usage;
-130 interrupted.  With --json, standard output holds one JSON object and nothing else.
+Exit codes: 0 done; 1 an error, explained in one line on standard error; 2 wrong usage, options
+that do not exist here included; 130 interrupted.  With --json, standard output holds one JSON
+object and nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ._version import __version__
-from .errors import ReidEdgeError
+from .errors import OptionError, ReidEdgeError
 from .image_files import read_image
 from .reid import ReId
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and give its exit code."""
     arguments = _parser().parse_args(argv)
+    # OpenCV reports damaged pictures on standard error by itself, beside our one line.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:
         result: int = arguments.run(arguments)
     except ReidEdgeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        print(f"error: {_visible(' '.join(str(error).split()))}", file=sys.stderr)
+        return 2 if isinstance(error, OptionError) else 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -35,30 +42,38 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    pictures = [read_image(path) for path in arguments.pictures]
+    first, others = arguments.pictures[0], arguments.pictures[1:]
     with _model(arguments) as reid:
-        scores = reid.predict(pictures[0], pictures[1:])
+        reference = reid.embed(read_image(first))
+        scores = np.concatenate(
+            [
+                # A few at a time: a decoded photo takes 36 MB and more.
+                reid.score(reference, reid.embed([read_image(path) for path in part]))
+                for part in (others[start : start + 16] for start in range(0, len(others), 16))
+            ]
+        )
         info = reid.info()
     rows = [
         {"picture": path, "score": round(float(score), 6), "same": bool(score > 0.5)}
-        for path, score in zip(arguments.pictures[1:], scores, strict=True)
+        for path, score in zip(others, scores, strict=True)
     ]
     if arguments.json:
-        _print_json({"model": info["model"], "reference": arguments.pictures[0], "results": rows})
+        _print_json({"model": info["model"], "reference": first, "results": rows})
         return 0
-    table = _table(f"compared with {arguments.pictures[0]}", "picture", "score", "verdict")
+    table = _table(f"compared with {first}", "picture", "score", "verdict")
     for row in rows:
         table.add_row(
-            _escape(row["picture"]),
+            _text(row["picture"]),
             f"{row['score']:.3f}",
             "[green]same person[/]" if row["same"] else "[red]different[/]",
         )
     _console().print(table)
     _console().print(
-        f"model {info['model']} {info['version']}, {info['licence']}; "
-        f"{info['backend']} {info['precision']} on {info['device']}",
+        _text(
+            f"model {info['model']} {info['version']}, {info['licence']}; "
+            f"{info['backend']} {info['precision']} on {info['device']}"
+        ),
         style="dim",
-        markup=False,
     )
     return 0
 
@@ -72,7 +87,7 @@ def _info(arguments: argparse.Namespace) -> int:
     table = _table(None, "", "")
     table.show_header = False
     for name, value in info.items():
-        table.add_row(name, _escape(_plain(value)))
+        table.add_row(name, _text(_plain(value)))
     _console().print(table)
     return 0
 
@@ -122,7 +137,9 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     predict = command(
-        "predict", _predict, "Compare pictures with the first one: a score over 0.5 is the same person."
+        "predict",
+        _predict,
+        "Compare pictures with the first one: a score over 0.5 is the same person.",
     )
     predict.add_argument("pictures", nargs="+", metavar="PICTURE", action=_AtLeastTwo)
     command("info", _info, "Show the model, its licence, and what it runs on.")
@@ -155,17 +172,24 @@ def _console(stderr: bool = False) -> Any:
 def _table(title: str | None, *columns: str) -> Table:
     from rich.table import Table
 
-    table = Table(title=title and _escape(title), title_justify="left")
+    table = Table(title=_text(title) if title else None, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
 
 
-def _escape(text: Any) -> str:
-    """File names may hold what rich would take for mark-up."""
-    from rich.markup import escape
+def _text(value: str) -> Text:
+    """Shown as it is: file names may hold what rich would take for mark-up or for an emoji."""
+    from rich.text import Text
 
-    return escape(str(text))
+    return Text(_visible(value))
+
+
+def _visible(text: str) -> str:
+    """With escapes for what would steer a terminal, or what it has no character for."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def _plain(value: Any) -> str:

@@ -16,6 +16,7 @@ from .errors import DatasetError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _NAME = re.compile(r"(?P<pid>-?\d{1,9})_c(?P<camid>\d{1,9})(?:s\d+)?_")
+_PKU_FOLDER = re.compile(r"\d{1,9}")
 _PKU_NAME = re.compile(r"(?P<camid>\d{1,9})_\d+")
 
 
@@ -47,16 +48,14 @@ def open_test(spec: str) -> QueryGallery:
     """
     layout, separator, path = spec.partition(":")
     if not separator or layout not in ("market1501", "folder", "pku"):
-        raise DatasetError(
-            f"{spec!r}: give LAYOUT:PATH, where LAYOUT is market1501, folder or pku"
-        )
+        raise DatasetError(f"{spec!r}: give LAYOUT:PATH, where LAYOUT is market1501, folder or pku")
     if layout == "market1501":
         return market1501_test(path)
     return one_query_per_camera(pku(path) if layout == "pku" else folder(path))
 
 
 def folder(path: str | Path) -> list[Sample]:
-    """Pictures named `PID_cCAM_*.jpg` (Market-1501, DukeMTMC, CUHK03 and their like), searched deeply.
+    """Pictures named `PID_cCAM_*.jpg`, searched deeply: Market-1501, DukeMTMC, CUHK03, VIPeR.
 
     Returns:
         One sample a picture, in the order of their paths.
@@ -93,22 +92,29 @@ def market1501_test(root: str | Path) -> QueryGallery:
 
 
 def pku(root: str | Path) -> list[Sample]:
-    """PKU-Reid: `{train,val}/<pid>/<cam>_<orientation>.png`, both halves together."""
+    """PKU-Reid: `<pid>/<cam>_<orientation>.png` under `train` and `val/all_imgs`; 74 people.
+
+    Its `val/query` and `val/gallery` repeat pictures of `val/all_imgs` and are left out.
+    """
     samples = []
     for file in _pictures(Path(root)):
+        if file.parent.parent.name in ("query", "gallery"):
+            continue
         match = _PKU_NAME.fullmatch(file.stem)
-        if match is None or not file.parent.name.isdigit():
+        if match is None or not _PKU_FOLDER.fullmatch(file.parent.name):
             raise DatasetError(f"{file}: expected <pid>/<cam>_<orientation>.png")
         samples.append(Sample(file, int(file.parent.name), int(match["camid"])))
     return samples
 
 
 def one_query_per_camera(samples: list[Sample]) -> QueryGallery:
-    """Split labelled pictures as Market-1501 does: each identity's first picture from each camera asks.
+    """Split labelled pictures as Market-1501 does.
 
-    All other pictures are the gallery.  Identities seen by one camera only stay in the
-    gallery, where they are distractors.
+    Each identity's first picture from each camera asks; all other pictures are the gallery.
+    Identities seen by one camera only stay in the gallery, where they are distractors.  Junk
+    detections (pid -1) are dropped.
     """
+    samples = [sample for sample in samples if sample.pid != -1]
     cameras: dict[int, set[int]] = {}
     for sample in samples:
         cameras.setdefault(sample.pid, set()).add(sample.camid)
@@ -122,13 +128,17 @@ def one_query_per_camera(samples: list[Sample]) -> QueryGallery:
         else:
             gallery.append(sample)
     if not query:
-        raise DatasetError("no identity was seen by two cameras, so nothing can be asked across cameras")
+        raise DatasetError(
+            "no identity was seen by two cameras, so nothing can be asked across cameras"
+        )
     return QueryGallery(query, gallery)
 
 
 def _pictures(root: Path) -> Iterator[Path]:
     if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder; give the folder that holds the unpacked dataset")
+        raise DatasetError(
+            f"{root}: no such folder; give the folder that holds the unpacked dataset"
+        )
     files = sorted(
         file
         for file in root.rglob("*")

@@ -55,12 +55,13 @@ class CosineHead:
     def pairs(self, a: Floats, b: Floats) -> Floats:
         """See `Head.pairs`."""
         # One row against many is a matrix product, which reads the many just once.
-        if len(a) == 1:
-            cosines = b @ a[0]
-        elif len(b) == 1:
-            cosines = a @ b[0]
-        else:
-            cosines = np.einsum("ij,ij->i", a, b)
+        with np.errstate(invalid="ignore", over="ignore"):  # refused in _calibrate
+            if len(a) == 1:
+                cosines = b @ a[0]
+            elif len(b) == 1:
+                cosines = a @ b[0]
+            else:
+                cosines = np.einsum("ij,ij->i", a, b)
         return self._calibrate(cosines)
 
     def grid(self, a: Floats, b: Floats) -> Floats:
@@ -68,7 +69,8 @@ class CosineHead:
         scores = np.empty((len(a), len(b)), np.float32)
         transposed = b.T
         for rows in _blocks(len(a), max(1, _TILE // len(b))):
-            np.matmul(a[rows], transposed, out=scores[rows])
+            with np.errstate(invalid="ignore", over="ignore"):  # refused in _calibrate
+                np.matmul(a[rows], transposed, out=scores[rows])
             self._calibrate(scores[rows])
         return scores
 

@@ -6,13 +6,12 @@ header first (JPEG, PNG, BMP, WebP), and only then is the decoder let at it.
 
 from __future__ import annotations
 
-import os
-import stat
 import struct
 from pathlib import Path
 
 import numpy as np
 
+from ._files import NotRegularError, TooLargeError, read_regular
 from .errors import ImageFileError
 from .images import MAX_PIXELS, Picture
 
@@ -21,6 +20,8 @@ _FORMATS = "JPEG, PNG, BMP or WebP"
 
 # JPEG segments that announce the size: SOF0-SOF15 but for DHT, JPG and DAC.
 _JPEG_SIZES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PNG_MAX_CHUNKS = 100_000
+_JPEG_MAX_SEGMENTS = 10_000  # and fill bytes; real files have a few dozen
 _JPEG_BARE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 
 
@@ -56,27 +57,26 @@ def read_image(path: str | Path) -> Picture:
 
 def _read(path: Path) -> bytes:
     try:
-        # O_NONBLOCK: opening a named pipe must not wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageFileError(f"{path}: not a regular file; give a {_FORMATS} file")
-            if status.st_size > MAX_FILE_BYTES:
-                raise ImageFileError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB")
-            return file.read(MAX_FILE_BYTES + 1)
+        return read_regular(path, MAX_FILE_BYTES)
     except IsADirectoryError:
         raise ImageFileError(f"{path}: is a folder; give a {_FORMATS} file") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ImageFileError(f"{path}: cannot be read ({reason}); check the path") from error
+    except NotRegularError:
+        raise ImageFileError(f"{path}: not a regular file; give a {_FORMATS} file") from None
+    except TooLargeError:
+        raise ImageFileError(
+            f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; shrink the picture first"
+        ) from None
+    except OSError as error:
+        raise ImageFileError(
+            f"{path}: cannot be read ({error.strerror}); check the path"
+        ) from error
 
 
 def _size(data: bytes, path: str | Path) -> tuple[int, int]:
     """Width and height that the header announces."""
     try:
         if data.startswith(b"\x89PNG\r\n\x1a\n"):
-            width, height = struct.unpack_from(">II", data, 16)
+            width, height = _png_size(data)
         elif data.startswith(b"\xff\xd8"):
             width, height = _jpeg_size(data)
         elif data.startswith(b"BM"):
@@ -84,29 +84,52 @@ def _size(data: bytes, path: str | Path) -> tuple[int, int]:
         elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
             width, height = _webp_size(data)
         else:
-            raise ImageFileError(f"{path}: no picture that can be read here; give a {_FORMATS} file")
+            raise ImageFileError(
+                f"{path}: no picture that can be read here; give a {_FORMATS} file"
+            )
     except (struct.error, IndexError):
         width = height = 0
     if width <= 0 or height <= 0:
-        raise ImageFileError(f"{path}: damaged picture, its header has no size; fetch it again")
+        raise ImageFileError(f"{path}: damaged picture, cut off or without a size; fetch it again")
     return width, height
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    # Decoders may search on where the first chunk is no header, and some versions of OpenCV
+    # take memory for a chunk of 4 GiB because its length says so: all lengths are checked.
+    if data[12:16] != b"IHDR":
+        return 0, 0
+    place = 8
+    for _ in range(_PNG_MAX_CHUNKS):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        place += 12 + length
+        if kind == b"IEND" and place <= len(data):
+            width, height = struct.unpack_from(">II", data, 16)
+            return width, height
+    return 0, 0
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     place = 2
-    while True:
-        while data[place] == 0xFF and data[place + 1] == 0xFF:  # fill bytes
-            place += 1
+    for _ in range(_JPEG_MAX_SEGMENTS):
         marker = data[place + 1]
-        if data[place] != 0xFF or marker == 0xDA:  # pixels before any size
+        # Stuffing (0x00) ends nothing: decoders search on from there and would see other
+        # segments than this loop does.  0xDA is pixels before any size.
+        if data[place] != 0xFF or marker in (0x00, 0xDA):
             return 0, 0
+        if marker == 0xFF:  # a fill byte
+            place += 1
+            continue
         place += 2
         if marker in _JPEG_BARE:
             continue
         if marker in _JPEG_SIZES:
             height, width = struct.unpack_from(">HH", data, place + 3)
-            return width, height
+            # Some versions of OpenCV decode what is there of a file that is cut off, and leave
+            # the rest grey.  Pixel data cannot hold the end marker.
+            return (width, height) if data.find(b"\xff\xd9", place) > 0 else (0, 0)
         place += max(2, struct.unpack_from(">H", data, place)[0])
+    return 0, 0
 
 
 def _bmp_size(data: bytes) -> tuple[int, int]:

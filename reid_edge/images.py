@@ -65,6 +65,9 @@ class Collector:
         """
         if isinstance(value, (list, tuple)):
             return self._add_list(value, argument), False
+        place = self._seen.get(id(value))
+        if place is not None:
+            return [place], True
         array = _as_array(value, argument)
         if array.ndim == 4:
             return self._add_list(list(array), argument), False
@@ -130,7 +133,10 @@ def check(array: NDArray[Any], where: str = "picture") -> None:
         )
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)):  # min and max of a NaN are NaN
-        raise ImageValueError(f"{where}: pixel values contain NaN or infinity")
+        raise ImageValueError(
+            f"{where}: pixel values contain NaN or infinity; find out where they come from, "
+            "and pass values in 0...255"
+        )
     if low < 0 or high > 255:
         raise ImageValueError(
             f"{where}: float pixel values lie in {low:g}...{high:g}; they must lie in 0...255 "
@@ -162,14 +168,20 @@ def fill(batch: NDArray[np.uint8], pictures: Sequence[NDArray[Any]], resize: str
             continue
         shrinks = picture.shape[0] > height or picture.shape[1] > width
         method = cv2.INTER_AREA if resize == "area" and shrinks else cv2.INTER_LINEAR
-        cv2.resize(np.ascontiguousarray(picture), (width, height), dst=row, interpolation=method)
+        row[...] = cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=method)
 
 
 def _as_array(value: Any, where: str) -> NDArray[Any]:
     if isinstance(value, np.ndarray):
-        return value
+        return value.view(np.ndarray)  # without the habits of subclasses, such as masks
     if hasattr(value, "__array__"):  # PIL pictures, torch tensors on the CPU
-        return np.asarray(value)
+        try:
+            return np.asarray(value)
+        except Exception as error:  # its own code may raise anything
+            raise ImageShapeError(
+                f"{where}: {type(value).__name__} does not turn into an array ({error}); "
+                "pass a numpy array H x W x 3 (RGB) in this computer's memory"
+            ) from error
     if isinstance(value, (str, bytes)) or hasattr(value, "__fspath__"):
         raise ImageShapeError(
             f"{where}: a path is no picture; decode it with reid_edge.read_image({value!r})"

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 
-
 Scores = NDArray[np.floating]
 
 
@@ -81,7 +80,10 @@ def retrieval(
     if not precisions:
         raise InputError("no query has a match from another camera; nothing can be measured")
     return Retrieval(
-        hits / len(precisions), float(np.mean(precisions)), float(np.mean(penalties)), len(precisions)
+        hits / len(precisions),
+        float(np.mean(precisions)),
+        float(np.mean(penalties)),
+        len(precisions),
     )
 
 
@@ -104,7 +106,8 @@ def tpr_at_far(same: Scores, different: Scores, far: float) -> tuple[float, floa
         The rate, and the threshold: accept a pair whose score is at least that.
     """
     _need_both(same, different)
-    allowed = int(far * len(different))  # how many false accepts there may be
+    # How many false accepts there may be; 0.29 * 100 is 28.999999999999996.
+    allowed = int(far * len(different) + 1e-9)
     if allowed >= len(different):
         threshold = different.min()
     else:

@@ -10,12 +10,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import backends, bundle, images
-from .errors import ClosedError, EmbeddingError, EmptyInputError, LengthMismatchError
+from .errors import (
+    BundleGraphError,
+    ClosedError,
+    EmbeddingError,
+    EmptyInputError,
+    LengthMismatchError,
+)
 
 __all__ = ["ReId"]
 
 # Larger batches are no faster on a CPU and cost memory: activations are held per picture.
 _BATCH = 32
+_PAIRS = 1 << 14
 
 
 class ReId:
@@ -81,7 +88,15 @@ class ReId:
                 "item, so pass lists of one length, or one bare picture to compare with each"
             )
         embeddings = self._embed(collector.unique)
-        return self.bundle.head.pairs(embeddings[first], embeddings[second])
+        count = max(len(first), len(second))
+        scores = np.empty(count, np.float32)
+        for start in range(0, count, _PAIRS):  # references are many times smaller than embeddings
+            rows = slice(start, start + _PAIRS)
+            scores[rows] = self.bundle.head.pairs(
+                embeddings[first if len(first) == 1 else first[rows]],
+                embeddings[second if len(second) == 1 else second[rows]],
+            )
+        return scores
 
     def embed(self, pictures: Any) -> NDArray[np.float32]:
         """Embed pictures.
@@ -137,7 +152,7 @@ class ReId:
         return self.bundle.head.grid(self._rows(a, "a"), self._rows(b, "b"))
 
     def info(self) -> dict[str, Any]:
-        """What runs: model, licence, backend, and device and precision as the engine reports them."""
+        """What runs: model, licence, backend; device and precision as the engine reports them."""
         backend = self._running()
         return {
             "model": self.bundle.name,
@@ -189,19 +204,38 @@ class ReId:
             part = pictures[start : start + _BATCH]
             rows = batch[: len(part)]
             images.fill(rows, part, model.resize)
-            found[start : start + len(part)] = backend.run(rows)
+            embeddings = backend.run(rows)
+            # Assigning a single row would spread it over the whole part.
+            if embeddings.shape != (len(part), model.embedding_size):
+                raise BundleGraphError(
+                    f"{model.path}: the graph gives {embeddings.shape} for {len(part)} pictures; "
+                    "export the bundle again"
+                )
+            found[start : start + len(part)] = embeddings
+        if not np.isfinite(found).all():
+            raise BundleGraphError(
+                f"{model.path}: the graph gives NaN or infinite embeddings; "
+                "export the bundle again, or use precision='fp32'"
+            )
         return found
 
     def _rows(self, embeddings: ArrayLike, name: str) -> NDArray[np.float32]:
-        rows = np.asarray(embeddings)
+        size = self.bundle.embedding_size
+        try:
+            rows = np.asarray(embeddings)
+        except Exception as error:  # ragged lists, and objects whose own code raises
+            raise EmbeddingError(
+                f"{name}: {type(embeddings).__name__} does not turn into an array ({error}); "
+                f"pass float (n, {size}) from embed()"
+            ) from error
+        if rows.size == 0:
+            raise EmptyInputError(f"{name} holds no embeddings; pass at least one row")
         if rows.ndim == 1:
             rows = rows[None]
-        size = self.bundle.embedding_size
         if rows.ndim != 2 or rows.shape[1] != size or not np.issubdtype(rows.dtype, np.floating):
             raise EmbeddingError(
                 f"{name}: {rows.dtype} {rows.shape} are no embeddings of model "
                 f"{self.bundle.name!r}; pass float (n, {size}) from its embed()"
             )
-        if len(rows) == 0:
-            raise EmptyInputError(f"{name} holds no embeddings; pass at least one row")
-        return np.ascontiguousarray(rows, np.float32)
+        with np.errstate(over="ignore"):  # infinities are refused by the head
+            return np.ascontiguousarray(rows, np.float32)

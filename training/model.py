@@ -61,6 +61,7 @@ class DenseBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, h, w) to (n, inputs + layers * growth, h, w)."""
         for layer in self.layers:
             x = torch.cat([x, layer(x)], 1)
         return x
@@ -100,6 +101,7 @@ class EdgeDenseNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, 3, h, w) to (n, embedding), not yet of unit length."""
         pooled = functional.adaptive_avg_pool2d(self.stages(x), 1).flatten(1)
         embedding: Tensor = self.neck(self.project(pooled))
         return embedding

@@ -36,8 +36,8 @@ class Trainer:
         self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(
             self.student,
-            multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging),
-            use_buffers=True,  # type: ignore[no-untyped-call]
+            multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging),  # type: ignore[no-untyped-call]
+            use_buffers=True,
         )
         self.classifier = losses.CosineClassifier(recipe.architecture.embedding, data.classes).to(
             self.device
@@ -100,7 +100,7 @@ class Trainer:
     # -- work ----------------------------------------------------------------------------------
 
     def run(self, stop_after: float | None = None) -> None:
-        """Train to the recipe's end, or for `stop_after` seconds; then the checkpoint is current."""
+        """Train to the recipe's end, or for `stop_after` seconds; then save."""
         self.out.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         with _progress() as progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import warnings
 
 from ..bundle import Bundle
@@ -16,6 +17,7 @@ from ..errors import (
 from . import _cuda
 from ._protocol import Backend
 
+_DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,3})?")
 NAMES = ("openvino", "onnxruntime")
 PRECISIONS = ("fp32", "fp16", "int8")
 
@@ -45,7 +47,9 @@ def choose(
     if backend != "auto" and backend not in NAMES:
         raise UnknownBackendError(f"no backend {backend!r}: give auto, {', '.join(NAMES)}")
     if precision != "auto" and precision not in PRECISIONS:
-        raise UnknownPrecisionError(f"no precision {precision!r}: give auto, {', '.join(PRECISIONS)}")
+        raise UnknownPrecisionError(
+            f"no precision {precision!r}: give auto, {', '.join(PRECISIONS)}"
+        )
     candidates = _candidates(backend, device)
     failures: list[str] = []
     for index, (name, place) in enumerate(candidates):
@@ -71,7 +75,7 @@ def choose(
 
 def _candidates(backend: str, device: str | None) -> list[tuple[str, str]]:
     """Backend and device, best first."""
-    if device is not None and device.partition(":")[0] not in ("cpu", "cuda"):
+    if device is not None and not (isinstance(device, str) and _DEVICE.fullmatch(device)):
         raise UnknownDeviceError(f"no device {device!r}: give cpu, cuda or cuda:N")
     if backend == "openvino":
         if device not in (None, "cpu"):

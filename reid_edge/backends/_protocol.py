@@ -52,8 +52,8 @@ def check_ports(bundle: Bundle, inputs: Sequence[Port], outputs: Sequence[Port])
     ):
         if [(name, kind, tuple(shape)) for name, kind, shape in found] != expected:
             raise BundleGraphError(
-                f"{bundle.path}: the graph's {what} are {_show(found)}, expected {_show(expected)}; "
-                "export the bundle again"
+                f"{bundle.path}: the graph's {what} are {_show(found)}, "
+                f"expected {_show(expected)}; export the bundle again"
             )
 
 

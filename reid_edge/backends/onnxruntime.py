@@ -38,10 +38,18 @@ class OnnxRuntimeBackend:
         options.log_severity_level = 4  # errors arrive as exceptions, not twice
         providers, wanted = _providers(onnxruntime, device)
         try:
-            session = onnxruntime.InferenceSession(content, options, providers=providers)
+            # Its own fallback would print to standard output, and run elsewhere than was asked.
+            session = onnxruntime.InferenceSession(
+                content, options, providers=providers, enable_fallback=0
+            )
         except Exception as error:  # its exceptions share no public base class
+            if wanted != "CPUExecutionProvider":  # no such GPU, no memory left, ...
+                raise BackendError(
+                    f"ONNX Runtime could not start {wanted} on {device} ({error}); use device='cpu'"
+                ) from error
             raise BundleGraphError(
-                f"{bundle.graph(graph).path}: ONNX Runtime cannot load this graph: {error}"
+                f"{bundle.graph(graph).path}: ONNX Runtime cannot load this graph ({error}); "
+                "export the bundle again"
             ) from error
         check_ports(bundle, _ports(session.get_inputs()), _ports(session.get_outputs()))
         # ONNX Runtime goes on without a provider that fails to start; that is not what was asked.

@@ -32,10 +32,25 @@ class OpenVinoBackend:
                 "the openvino backend needs the openvino package: pip install openvino"
             ) from error
         content = bundle.graph(graph).read()
-        core = openvino.Core()
+        path = bundle.graph(graph).path
+        try:
+            core = openvino.Core()
+            device = core.get_property("CPU", "FULL_DEVICE_NAME").strip()
+        except RuntimeError as error:
+            raise BackendError(
+                f"OpenVINO cannot start its CPU plugin ({_first_line(error)}); install openvino "
+                "again, or use backend='onnxruntime'"
+            ) from error
         try:
             model = core.read_model(content)
-            check_ports(bundle, _ports(model.inputs), _ports(model.outputs))
+            inputs, outputs = _ports(model.inputs), _ports(model.outputs)
+        except RuntimeError as error:
+            raise BundleGraphError(
+                f"{path}: OpenVINO cannot read this graph ({_first_line(error)}); "
+                "export the bundle again"
+            ) from error
+        check_ports(bundle, inputs, outputs)
+        try:
             compiled = core.compile_model(
                 model,
                 "CPU",
@@ -46,22 +61,15 @@ class OpenVinoBackend:
                     "NUM_STREAMS": "1",
                 },
             )
+            self._request: Any = compiled.create_infer_request()
         except RuntimeError as error:
-            raise BundleGraphError(
-                f"{bundle.graph(graph).path}: OpenVINO cannot load this graph: {_first_line(error)}"
+            raise BackendError(
+                f"{path}: OpenVINO cannot compile this graph ({_first_line(error)}); "
+                "export the bundle again, or use backend='onnxruntime'"
             ) from error
-        self._graph = graph
-        self._compiled: Any = compiled
-        self._request = compiled.create_infer_request()
         self._lock = threading.Lock()
-        self.device = f"CPU ({core.get_property('CPU', 'FULL_DEVICE_NAME').strip()})"
-
-    @property
-    def precision(self) -> str:
-        """The graph's precision, with the arithmetic that OpenVINO reports for its float parts."""
-        arithmetic = self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        floats = {"f32": "fp32", "f16": "fp16", "bf16": "bf16"}.get(arithmetic, arithmetic)
-        return floats if self._graph == "fp32" else f"{self._graph}+{floats}"
+        self.device = f"CPU ({device})"
+        self.precision = _precision(compiled, graph)
 
     def run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Backend.run`."""
@@ -78,7 +86,14 @@ class OpenVinoBackend:
     def close(self) -> None:
         """See `Backend.close`."""
         with self._lock:
-            self._request = self._compiled = None
+            self._request = None
+
+
+def _precision(compiled: Any, graph: str) -> str:
+    """The graph's precision, with the arithmetic that OpenVINO reports for its float parts."""
+    arithmetic = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+    floats: str = {"f32": "fp32", "f16": "fp16", "bf16": "bf16"}.get(arithmetic, arithmetic)
+    return floats if graph == "fp32" else f"{graph}+{floats}"
 
 
 def _ports(nodes: list[Any]) -> list[Port]:

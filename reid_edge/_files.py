@@ -1,0 +1,41 @@
+"""Reading files that strangers may have written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+
+class NotRegularError(OSError):
+    """A folder, a named pipe or a device where a file was expected."""
+
+
+class TooLargeError(OSError):
+    """A file over the limit."""
+
+
+def read_regular(path: str | Path, limit: int) -> bytes:
+    """The content of a regular file of at most `limit` bytes.
+
+    A named pipe does not block, a device does not run on for ever, and a file that grows while
+    it is read stops at the limit.
+
+    Raises:
+        OSError: it cannot be read; `strerror` is the reason.
+    """
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise NotRegularError(0, "not a regular file")
+            content = file.read(limit + 1) if status.st_size <= limit else b""
+    except ValueError as error:  # a zero byte, or characters that no file name can have
+        raise OSError(0, str(error)) from error
+    if status.st_size > limit or len(content) > limit:
+        raise TooLargeError(0, f"larger than {limit:,} bytes")
+    return content
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

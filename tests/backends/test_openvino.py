@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import openvino
+import pytest
+
+from reid_edge import bundle, errors
+from reid_edge.backends.openvino import OpenVinoBackend
+
+
+@pytest.fixture
+def core(monkeypatch):
+    """Replace a method of OpenVINO's Core: (its name, what it does)."""
+
+    def replace(name, action):
+        class Broken(openvino.Core):
+            pass
+
+        setattr(Broken, name, action)
+        monkeypatch.setattr(openvino, "Core", Broken)
+
+    return replace
+
+
+def raises(self, *arguments, **options):
+    raise RuntimeError("Exception from somewhere.cpp:12:\nno such thing\n\n")
+
+
+@pytest.mark.parametrize(
+    ("method", "error", "advice"),
+    [
+        ("__init__", errors.BackendError, r"\(no such thing\); .*use backend='onnxruntime'"),
+        ("get_property", errors.BackendError, r"\(no such thing\); .*use backend='onnxruntime'"),
+        ("read_model", errors.BundleGraphError, r"\(no such thing\); export the bundle again"),
+        ("compile_model", errors.BackendError, r"\(no such thing\); .*use backend='onnxruntime'"),
+    ],
+)
+def test_a_failure_of_the_engine_is_told_in_one_line_with_the_fix(
+    core, tiny_folder, method, error, advice
+):
+    core(method, raises)
+    with pytest.raises(error, match=advice) as raised:
+        OpenVinoBackend(bundle.load(tiny_folder), "fp32")
+    assert type(raised.value) is error
+    assert "\n" not in str(raised.value)
+
+
+def test_it_computes_in_float32_even_where_the_processor_has_shorter_floats(core, tiny_folder):
+    seen, compile_model = [], openvino.Core.compile_model
+
+    def watched(self, model, device, config):
+        seen.append((device, config))
+        return compile_model(self, model, device, config)
+
+    core("compile_model", watched)
+    backend = OpenVinoBackend(bundle.load(tiny_folder), "fp32")
+    ((device, config),) = seen
+    assert device == "CPU"
+    assert config["INFERENCE_PRECISION_HINT"] == "f32"
+    assert backend.precision == "fp32"
+
+
+def test_the_precision_is_read_back_and_not_assumed(core, tiny_folder):
+    compile_model = openvino.Core.compile_model
+
+    def shorter(self, model, device, config):
+        return compile_model(self, model, device, {**config, "INFERENCE_PRECISION_HINT": "bf16"})
+
+    core("compile_model", shorter)
+    backend = OpenVinoBackend(bundle.load(tiny_folder), "fp32")
+    arithmetic = backend._request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT")
+    assert backend.precision == {"f32": "fp32", "bf16": "bf16"}[arithmetic.to_string()]

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import _tiny
+import cv2
+import pytest
+
+from reid_edge import ReId
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """A bundle with a cosine head; not to be changed."""
+    return _tiny.write(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def concat_folder(tmp_path_factory):
+    """A bundle with a concat_mlp head; not to be changed."""
+    return _tiny.write_concat(tmp_path_factory.mktemp("bundles") / "concat")
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder):
+    """A running model, shared: close it and others fail."""
+    with ReId(tiny_folder, backend="openvino") as reid:
+        yield reid
+
+
+@pytest.fixture(scope="session")
+def concat(concat_folder):
+    """A running model with a concat_mlp head, shared."""
+    with ReId(concat_folder, backend="openvino") as reid:
+        yield reid
+
+
+@pytest.fixture
+def counting(tiny_folder):
+    """A running model of one's own, with the backend that counts its passes."""
+    with ReId(tiny_folder, backend="openvino") as reid:
+        reid._backend = counter = _tiny.Counting(reid._backend)
+        yield reid, counter
+
+
+@pytest.fixture
+def picture_file(tmp_path):
+    """Write an RGB picture to a file: (name, picture) -> its path."""
+
+    def save(name, picture):
+        path = tmp_path / name
+        coded, data = cv2.imencode(path.suffix, picture[:, :, ::-1])
+        assert coded
+        path.write_bytes(data.tobytes())
+        return path
+
+    return save

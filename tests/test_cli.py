@@ -1,0 +1,268 @@
+"""The command line as a script meets it: exit codes, standard output, standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import _tiny
+import cv2
+import numpy as np
+import pytest
+
+import reid_edge
+from reid_edge import cli
+from reid_edge.image_files import read_image
+
+
+@pytest.fixture
+def run(tiny_folder, capsys, monkeypatch):
+    """Run a command with the tiny model: its arguments -> exit code, output, errors."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(command, *arguments, model=tiny_folder):
+        code = cli.main([command, *map(str, arguments), "--model", str(model)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def files(picture_file):
+    return [picture_file(f"{seed}.png", _tiny.picture(seed)) for seed in range(4)]
+
+
+def test_predict_prints_a_table_with_score_and_verdict(run, files, tiny):
+    same = files[0].with_name("again.png")
+    same.write_bytes(files[0].read_bytes())
+    code, out, err = run("predict", files[0], same, files[1])
+    assert (code, err) == (0, "")
+    assert f"compared with {files[0]}"[:60] in out
+    scores = tiny.predict(read_image(files[0]), [read_image(path) for path in (same, files[1])])
+    for path, score in zip((same, files[1]), scores, strict=True):
+        (line,) = [line for line in out.splitlines() if path.name in line and "│" in line]
+        assert f"{score:.3f}" in line
+        assert ("same person" if score > 0.5 else "different") in line
+    assert "model tiny 1, Apache-2.0; openvino fp32 on CPU" in out
+
+
+def test_both_verdicts_occur(run, files):
+    results = json.loads(run("predict", *files, files[0], "--json")[1])["results"]
+    assert {result["same"] for result in results} == {True, False}
+    for result in results:
+        assert result["same"] == (result["score"] > 0.5)
+
+
+def test_predict_as_json_prints_one_object_and_nothing_else(run, files, tiny):
+    code, out, err = run("predict", *files, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["model"] == "tiny"
+    assert found["reference"] == str(files[0])
+    assert [result["picture"] for result in found["results"]] == [str(path) for path in files[1:]]
+    expected = tiny.predict(read_image(files[0]), [read_image(path) for path in files[1:]])
+    assert [result["score"] for result in found["results"]] == pytest.approx(expected, abs=1e-5)
+
+
+def test_many_pictures_are_compared_a_few_at_a_time(run, picture_file, tiny, monkeypatch):
+    paths = [picture_file(f"{seed}.png", _tiny.picture(seed)) for seed in range(36)]
+    expected = tiny.predict(read_image(paths[0]), [read_image(path) for path in paths[1:]])
+    embed, sizes = reid_edge.ReId.embed, []
+
+    def watched(model, pictures):
+        sizes.append(len(pictures) if isinstance(pictures, list) else 1)
+        return embed(model, pictures)
+
+    monkeypatch.setattr(reid_edge.ReId, "embed", watched)
+    results = json.loads(run("predict", *paths, "--json")[1])["results"]
+    assert [result["score"] for result in results] == pytest.approx(expected, abs=1e-5)
+    assert max(sizes) <= 16
+
+
+def test_alpha_is_dropped(run, files, tmp_path):
+    rgba = np.concatenate([_tiny.picture(0)[:, :, ::-1], np.full((48, 24, 1), 9, np.uint8)], 2)
+    path = tmp_path / "alpha.png"
+    path.write_bytes(cv2.imencode(".png", rgba)[1].tobytes())
+    first, second = (
+        json.loads(run("predict", files[1], other, "--json")[1])["results"][0]["score"]
+        for other in (path, files[0])
+    )
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "[red]bold[/red].png",
+        "[/].png",
+        "[link=file:x]y[/link].png",
+        ":smile:.png",
+        "100%.png",
+        "{x}.png",
+        "back\\slash\\.png",
+        "日本 é.png",
+    ],
+)
+def test_odd_file_names_are_shown_as_they_are(run, files, name, monkeypatch):
+    path = files[0].parent / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(files[0].read_bytes())
+    monkeypatch.chdir(files[0].parent)
+    code, out, _ = run("predict", name, name)
+    assert code == 0
+    assert f"compared with {name}" in out
+    assert f"│ {name}" in out
+
+
+def test_names_that_would_steer_a_terminal_are_escaped(run, files):
+    path = files[0].with_name("a\x1b[2J\nb.png")
+    path.write_bytes(files[0].read_bytes())
+    code, out, _ = run("predict", path, path)
+    assert code == 0
+    assert "\x1b" not in out
+    code, out, err = run("predict", path, path.with_name("absent\x1b[2J\nc.png"))
+    assert (code, out) == (1, "")
+    assert "\x1b" not in err
+    assert err.count("\n") == 1
+
+
+def test_names_that_are_no_unicode_are_shown_escaped(run, files):
+    path = files[0].with_name("a\udcffb.png")
+    path.write_bytes(files[0].read_bytes())
+    code, out, _ = run("predict", path, path)
+    assert code == 0
+    assert "\\udcff" in out
+    assert json.loads(run("predict", path, path, "--json")[1])["reference"] == str(path)
+
+
+def test_a_bundle_cannot_write_mark_up_or_control_codes_either(run, tmp_path):
+    folder = _tiny.write(tmp_path / "tiny", name="[bold]\x1b[31m:smile:", version="\udcff")
+    code, out, _ = run("info", model=folder)
+    assert code == 0
+    assert "[bold]\\x1b[31m:smile:" in out
+
+
+def test_info_shows_what_runs(run):
+    code, out, err = run("info")
+    assert (code, err) == (0, "")
+    for words in ("tiny", "Apache-2.0", "openvino", "CPU (", "fp32", "32 x 16", "far_1e-2: 0.8"):
+        assert words in out
+    found = json.loads(run("info", "--json")[1])
+    assert found["reid_edge"] == reid_edge.__version__
+    assert found["input_size"] == [32, 16]
+    assert found["precision"] == "fp32"
+
+
+def test_evaluate_prints_the_figures(run, picture_file):
+    for pid in (1, 2, 3):
+        for camid in (1, 2):
+            for shot in (1, 2):
+                path = picture_file(f"{pid}_c{camid}_{shot}.png", _tiny.picture(pid))
+    code, out, err = run("evaluate", f"folder:{path.parent}", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["figures"]["rank1"] == 1.0
+    assert found["figures"]["queries"] == 6
+    assert found["dataset"] == f"folder:{path.parent}"
+    code, out, err = run("evaluate", f"folder:{path.parent}")
+    assert code == 0
+    assert "rank1" in out
+    assert "1.0000" in out
+    assert "rank1" not in err
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "advice"),
+    [
+        (1, ["predict", "absent.jpg", "absent.jpg"], "absent.jpg: cannot be read"),
+        (1, ["evaluate", "duke:x"], "market1501, folder or pku"),
+        (2, ["info", "--backend", "tpu"], "give auto, openvino, onnxruntime"),
+        (2, ["info", "--precision", "int4"], "give auto, fp32, fp16, int8"),
+        (2, ["info", "--precision", "int8"], "no int8 graph; it has: fp32"),
+        (2, ["info", "--device", "tpu"], "give cpu, cuda or cuda:N"),
+    ],
+)
+def test_an_error_is_one_line_on_standard_error_and_code_1_or_2(run, code, arguments, advice):
+    found, out, err = run(*arguments, "--json")
+    assert (found, out) == (code, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert advice in err
+
+
+def test_an_unknown_model_is_code_2_and_a_damaged_one_code_1(run, tmp_path):
+    code, out, err = run("info", model="absent")
+    assert (code, out) == (2, "")
+    assert "no model 'absent'" in err
+    code, out, err = run("info", model=tmp_path)
+    assert (code, out) == (1, "")
+    assert "no such file; give the folder" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        ([], "required"),
+        (["predict"], "PICTURE"),
+        (["predict", "a.jpg"], "give at least two pictures"),
+        (["frobnicate"], "invalid choice"),
+        (["info", "--frobnicate"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_usage_is_code_2(capsys, arguments, advice):
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    assert left.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert advice in captured.err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["--version"]])
+def test_help_and_version_are_code_0(capsys, arguments):
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    assert left.value.code == 0
+    assert "reid_edge" in capsys.readouterr().out
+
+
+def test_an_interrupt_is_code_130_without_a_traceback(run, files, monkeypatch):
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "read_image", interrupted)
+    assert run("predict", *files) == (130, "", "interrupted\n")
+
+
+def test_the_command_works_from_outside_and_says_nothing_but_its_one_line(tiny_folder, files):
+    files[1].write_bytes(files[1].read_bytes()[:-200])  # OpenCV has words of its own for this
+    environment = {**os.environ, "PYTHONPATH": str(Path(reid_edge.__file__).parent.parent)}
+    for path, code in ((files[2], 0), (files[1], 1)):
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "reid_edge",
+                "predict",
+                files[0],
+                path,
+                "--json",
+                "--model",
+                tiny_folder,
+            ],
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        assert done.returncode == code, done.stderr
+        if code == 0:
+            assert len(json.loads(done.stdout)["results"]) == 1
+            assert done.stderr == ""
+        else:
+            assert done.stdout == ""
+            assert f"error: {path}: damaged picture" in done.stderr
+            assert "Traceback" not in done.stderr

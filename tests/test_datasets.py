@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+
+from reid_edge import datasets
+from reid_edge.datasets import Sample
+from reid_edge.errors import DatasetError
+
+
+@pytest.fixture
+def touch(tmp_path):
+    def make(*names):
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return tmp_path
+
+    return make
+
+
+def labels(samples):
+    return [(sample.path.name, sample.pid, sample.camid) for sample in samples]
+
+
+MARKET = (
+    "bounding_box_train/0002_c1s1_000451_03.jpg",
+    "bounding_box_train/0007_c3s3_077419_03.jpg",
+    "query/0003_c2s1_000151_00.jpg",
+    "bounding_box_test/-1_c1s1_000401_03.jpg",
+    "bounding_box_test/0000_c4s2_000001_01.jpg",
+    "bounding_box_test/0003_c1s1_000151_01.jpg",
+    "bounding_box_test/Thumbs.db",
+)
+
+
+@pytest.mark.parametrize("base", ["", "Market-1501-v15.09.15/"])
+def test_market_1501_is_found_in_either_folder(touch, base):
+    root = touch(*(base + name for name in MARKET))
+    assert labels(datasets.market1501_train(root)) == [
+        ("0002_c1s1_000451_03.jpg", 2, 1),
+        ("0007_c3s3_077419_03.jpg", 7, 3),
+    ]
+    test = datasets.open_test(f"market1501:{root}")
+    assert labels(test.query) == [("0003_c2s1_000151_00.jpg", 3, 2)]
+    # Junk (-1) is dropped, the distractor (0) stays.
+    assert labels(test.gallery) == [
+        ("0000_c4s2_000001_01.jpg", 0, 4),
+        ("0003_c1s1_000151_01.jpg", 3, 1),
+    ]
+
+
+def test_folders_are_searched_deeply_and_in_order(touch):
+    root = touch("b/2_c10_x.png", "a/1_c2s9_x.JPG", "a/._1_c2_x.jpg", "notes.txt", "c.jpg/x.txt")
+    assert labels(datasets.folder(root)) == [("1_c2s9_x.JPG", 1, 2), ("2_c10_x.png", 2, 10)]
+
+
+def test_pku_reads_both_halves(touch):
+    root = touch("train/5/1_3.png", "val/all_imgs/12/2_8.png", "val/query/12/2_8.png")
+    assert labels(datasets.pku(root)) == [("1_3.png", 5, 1), ("2_8.png", 12, 2)]
+
+
+@pytest.mark.parametrize(
+    "name", ["val/x/1_1.png", "val/5/1.png", "val/5/1_1_1.png", "val/²/1_1.png", f"{9:010}/1_1.png"]
+)
+def test_pku_refuses_other_names(touch, name):
+    with pytest.raises(DatasetError, match=r"expected <pid>/<cam>_<orientation>\.png"):
+        datasets.pku(touch(name))
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "0002c1_x.jpg", "x_c1_x.jpg", f"{'1' * 10}_c1_x.jpg"])
+def test_folder_refuses_other_names_with_the_fix(touch, name):
+    with pytest.raises(DatasetError, match=f"{name}: expected a name like .*rename the file"):
+        datasets.folder(touch(name))
+
+
+def test_a_folder_that_is_missing_or_empty_says_so(touch, tmp_path):
+    with pytest.raises(DatasetError, match="no such folder; give the folder"):
+        datasets.folder(tmp_path / "absent")
+    with pytest.raises(DatasetError, match=r"no pictures \(\.bmp, \.jpeg"):
+        datasets.folder(touch("notes.txt"))
+    with pytest.raises(DatasetError, match="no bounding_box_train here; give the folder"):
+        datasets.market1501_test(tmp_path)
+
+
+@pytest.mark.parametrize("spec", ["market1501", "duke:x", ":x", ""])
+def test_an_unknown_layout_lists_the_known_ones(spec):
+    with pytest.raises(DatasetError, match="market1501, folder or pku"):
+        datasets.open_test(spec)
+
+
+def test_a_colon_in_the_path_is_part_of_it(touch):
+    root = touch("a:b/1_c1_x.jpg", "a:b/1_c2_x.jpg")
+    assert len(datasets.open_test(f"folder:{root / 'a:b'}").query) == 2
+
+
+def samples(*pairs):
+    return [Sample(f"{index}", pid, camid) for index, (pid, camid) in enumerate(pairs)]
+
+
+def test_each_identity_asks_once_from_each_camera():
+    people = samples((1, 1), (1, 1), (1, 2), (2, 1), (3, 2), (3, 1), (3, 1), (2, 1))
+    test = datasets.one_query_per_camera(people)
+    assert [sample.path for sample in test.query] == ["0", "2", "4", "5"]
+    # Person 2 was seen by one camera only.
+    assert [sample.path for sample in test.gallery] == ["1", "3", "6", "7"]
+
+
+def test_junk_neither_asks_nor_is_asked_for():
+    people = samples((-1, 1), (-1, 2), (1, 1), (1, 2), (1, 2))
+    test = datasets.one_query_per_camera(people)
+    assert [sample.path for sample in test.query] == ["2", "3"]
+    assert [sample.path for sample in test.gallery] == ["4"]
+
+
+def test_one_camera_only_cannot_be_a_test():
+    with pytest.raises(DatasetError, match="no identity was seen by two cameras"):
+        datasets.one_query_per_camera(samples((1, 1), (2, 1), (2, 1)))

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import _tiny
+import numpy as np
+import pytest
+
+from reid_edge import datasets, evaluation, metrics
+from reid_edge.errors import ImageFileError
+
+
+@pytest.fixture
+def people(picture_file):
+    """Five people, two pictures from each of two cameras; pictures of one person are alike."""
+    rng = np.random.default_rng(0)
+    for pid in range(1, 6):
+        for camid in (1, 2):
+            for shot in (1, 2):
+                noise = rng.integers(-25, 26, (48, 24, 3))
+                picture = np.clip(_tiny.picture(pid) + noise, 0, 255).astype(np.uint8)
+                path = picture_file(f"{pid:04}_c{camid}s1_{shot:06}_00.png", picture)
+    return datasets.open_test(f"folder:{path.parent}")
+
+
+def test_the_figures_are_those_of_the_metrics_on_scores_of_single_predictions(tiny, people):
+    found = evaluation.evaluate(tiny, people)
+    rows = {sample: evaluation.read_image(sample.path) for sample in people.query + people.gallery}
+    scores = np.array(
+        [[tiny.predict(rows[q], rows[g])[0] for g in people.gallery] for q in people.query]
+    )
+    query_pids, query_camids = evaluation.labels(people.query)
+    pids, camids = evaluation.labels(people.gallery)
+    ranking = metrics.retrieval(scores, query_pids, query_camids, pids, camids)
+    same = np.array(
+        [
+            scores[i, j]
+            for i, q in enumerate(people.query)
+            for j, g in enumerate(people.gallery)
+            if q.pid == g.pid and q.camid != g.camid
+        ]
+    )
+    different = np.array(
+        [
+            scores[i, j]
+            for i, q in enumerate(people.query)
+            for j, g in enumerate(people.gallery)
+            if q.pid != g.pid
+        ]
+    )
+    assert found == pytest.approx(
+        {
+            "rank1": ranking.cmc[0],
+            "rank5": ranking.cmc[4],
+            "rank10": ranking.cmc[9],
+            "mAP": ranking.mean_ap,
+            "mINP": ranking.mean_inp,
+            "auc": metrics.auc(same, different),
+            "eer": metrics.equal_error_rate(same, different),
+            "tpr_at_far_1e-2": metrics.tpr_at_far(same, different, 0.01)[0],
+            "tpr_at_far_1e-3": metrics.tpr_at_far(same, different, 0.001)[0],
+            "accuracy_at_0.5": metrics.balanced_accuracy(same, different),
+            "calibration_error": metrics.calibration_error(same, different),
+            "queries": 10,
+            "gallery": 10,
+        },
+        abs=1e-4,
+    )
+    assert found["rank1"] > 0.8  # random weights tell these pictures apart
+
+
+def test_files_are_embedded_in_order_in_chunks_of_any_size(tiny, people, monkeypatch):
+    expected = evaluation.embed_files(tiny, people.gallery)
+    monkeypatch.setattr(evaluation, "_CHUNK", 3)
+    steps = []
+    found = evaluation.embed_files(tiny, people.gallery, steps.append)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert steps == [3, 3, 3, 1]
+
+
+def test_progress_counts_every_picture(tiny, people):
+    steps = []
+    evaluation.evaluate(tiny, people, steps.append)
+    assert sum(steps) == 20
+
+
+def test_a_damaged_picture_is_named(tiny, people):
+    victim = people.gallery[4].path
+    victim.write_bytes(b"no picture")
+    with pytest.raises(ImageFileError, match=victim.name):
+        evaluation.evaluate(tiny, people)

@@ -1,0 +1,93 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("onnx")
+pytest.importorskip("safetensors")
+
+from reid_edge import ReId, datasets, read_image
+from training.augment import normalise
+from training.publish import publish
+from training.sets import PreparedSet
+from training.train import Trainer
+
+CARD = {
+    "name": "tiny",
+    "version": "1.2.3",
+    "description": "For a test.",
+    "licence": {"name": "CC0", "summary": "Free."},
+    "input": {"height": 64, "width": 32, "resize": "area"},
+}
+
+
+@pytest.fixture
+def people(tmp_path):
+    """Six people in colours that two of them nearly share, four pictures of each."""
+    folder = tmp_path / "people"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for pid in range(1, 7):
+        colour = rng.integers(60, 190, 3)
+        for number in range(4):
+            noise = rng.integers(-60, 60, (64, 32, 3)) + rng.integers(-50, 50, 3)
+            picture = np.clip(colour + noise, 0, 255).astype(np.uint8)
+            cv2.imwrite(str(folder / f"{pid:04d}_c{number % 2 + 1}_{number}.png"), picture)
+    return folder
+
+
+@pytest.fixture
+def trained(recipe, prepared, tmp_path):
+    run = Trainer(
+        recipe,
+        PreparedSet.open(prepared / "train"),
+        PreparedSet.open(prepared / "held_out"),
+        tmp_path / "run",
+    )
+    run.run()
+    return run
+
+
+def test_a_run_becomes_a_bundle_that_embeds_as_the_averaged_network_does(trained, people, tmp_path):
+    weights, out = tmp_path / "weights" / "tiny.safetensors", tmp_path / "bundle"
+    held_out = datasets.folder(people)
+    figures = publish(trained.checkpoint_path, CARD, held_out, [f"folder:{people}"], weights, out)
+
+    pictures = [read_image(sample.path) for sample in held_out]
+    network = trained.average.module.float().eval()
+    with torch.inference_mode():
+        batch = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
+        expected = torch.nn.functional.normalize(network(normalise(batch))).numpy()
+    with ReId(out) as reid:
+        found = reid.embed(pictures)
+        info = reid.info()
+    # Weights are rounded to FP16 on the way.
+    assert (found * expected).sum(1).min() > 0.9999
+
+    described = json.loads((out / "bundle.json").read_text())
+    assert info["model"] == "tiny"
+    assert described["licence"]["name"] == "CC0"
+    assert set(described["thresholds"]) == {"far_1e-2", "far_1e-3"}
+    assert described["figures"]["folder/queries"] == 12
+    assert described["figures"]["held_out/rank1"] == pytest.approx(
+        figures["held_out/rank1"], abs=1e-5
+    )
+    assert weights.stat().st_size < trained.checkpoint_path.stat().st_size / 4
+
+
+def test_the_head_is_fitted_so_that_half_is_the_even_point(trained, people, tmp_path):
+    """At the optimum of a balanced fit, the mean score is the share of one-person pairs: a half."""
+    out = tmp_path / "bundle"
+    held_out = datasets.folder(people)
+    publish(trained.checkpoint_path, CARD, held_out, [], tmp_path / "w.safetensors", out)
+    with ReId(out) as reid:
+        scores = reid.score_grid(*[reid.embed([read_image(s.path) for s in held_out])] * 2)
+    pids = np.array([sample.pid for sample in held_out])
+    camids = np.array([sample.camid for sample in held_out])
+    apart = camids[:, None] != camids
+    same = pids[:, None] == pids
+    assert (scores[apart & same].mean() + scores[apart & ~same].mean()) / 2 == pytest.approx(
+        0.5, abs=0.01
+    )
