@@ -32,13 +32,17 @@ def fit_cosine_head(cosines: Floats, same: NDArray[np.bool_]) -> CosineHead:
         same: (p,) whether a pair shows one person.
 
     Raises:
-        InputError: only one kind of pair, or kinds that a threshold separates without an
-            error, for which no finite scale is best: too few pictures.
+        InputError: only one kind of pair; kinds that a threshold separates without an error,
+            for which no finite scale is best; or one-person pairs that are no more alike.
     """
     share = same.mean()
     if share in (0, 1):
         raise InputError("calibration needs pairs that show one person and pairs that show two")
-    if cosines[same].min() > cosines[~same].max():
+    if cosines[same].mean() <= cosines[~same].mean():
+        raise InputError(
+            "pairs that show one person are no more alike than others; check the labels"
+        )
+    if cosines[same].min() >= cosines[~same].max():
         raise InputError("the pairs separate perfectly, so no scale fits best; use more pictures")
     weights = np.where(same, 0.5 / share, 0.5 / (1 - share)) / len(same)
     # Standardised, so that Newton's method starts well from zero.

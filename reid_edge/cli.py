@@ -1,6 +1,6 @@
 """The command line: predict, info, evaluate.
 
-Exit codes: 0 done; 1 an error, explained in one line on standard error; 2 wrong usage, options
+Exit codes: 0 done; 1 an error, explained in the last line of standard error; 2 wrong usage, options
 that do not exist here included; 130 interrupted.  With --json, standard output holds one JSON
 object and nothing else.
 """
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         result: int = arguments.run(arguments)
     except ReidEdgeError as error:
-        print(f"error: {_visible(' '.join(str(error).split()))}", file=sys.stderr)
+        print(f"error: {_visible(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, OptionError) else 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -33,6 +33,17 @@ def test_pairs_that_separate_perfectly_have_no_best_scale():
         calibration.fit_cosine_head(np.array([0.1, 0.9]), np.array([False, True]))
 
 
+def test_labels_the_wrong_way_round_are_refused():
+    cosines, same = drawn()
+    with pytest.raises(InputError, match="check the labels"):
+        calibration.fit_cosine_head(cosines, ~same)
+
+
+def test_cosines_that_are_all_equal_are_refused():
+    with pytest.raises(InputError, match="no more alike"):
+        calibration.fit_cosine_head(np.full(4, 0.5), np.array([True, False, True, False]))
+
+
 def test_nearly_separated_pairs_still_converge():
     cosines = np.array([0.0, 0.1, 0.2, 0.8, 0.9, 0.15] * 50)
     same = np.array([False, False, False, True, True, True] * 50)

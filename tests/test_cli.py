@@ -238,31 +238,26 @@ def test_an_interrupt_is_code_130_without_a_traceback(run, files, monkeypatch):
     assert run("predict", *files) == (130, "", "interrupted\n")
 
 
-def test_the_command_works_from_outside_and_says_nothing_but_its_one_line(tiny_folder, files):
-    files[1].write_bytes(files[1].read_bytes()[:-200])  # OpenCV has words of its own for this
-    environment = {**os.environ, "PYTHONPATH": str(Path(reid_edge.__file__).parent.parent)}
-    for path, code in ((files[2], 0), (files[1], 1)):
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "reid_edge",
-                "predict",
-                files[0],
-                path,
-                "--json",
-                "--model",
-                tiny_folder,
-            ],
-            capture_output=True,
-            text=True,
-            env=environment,
+def test_the_command_works_from_outside_and_ends_with_its_one_line(
+    tiny_folder, files, picture_file
+):
+    cut = picture_file("two  blanks.bmp", _tiny.picture(1))
+    cut.write_bytes(cut.read_bytes()[:-200])  # OpenCV has words of its own for this
+    root = str(Path(reid_edge.__file__).parent.parent)
+    environment = {**os.environ, "PYTHONPATH": root}
+    environment.pop("OPENCV_LOG_LEVEL", None)
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "reid_edge", "predict", *arguments, "--json"]
+        return subprocess.run(
+            [*command, "--model", tiny_folder], capture_output=True, text=True, env=environment
         )
-        assert done.returncode == code, done.stderr
-        if code == 0:
-            assert len(json.loads(done.stdout)["results"]) == 1
-            assert done.stderr == ""
-        else:
-            assert done.stdout == ""
-            assert f"error: {path}: damaged picture" in done.stderr
-            assert "Traceback" not in done.stderr
+
+    done = run(files[0], files[2])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(json.loads(done.stdout)["results"]) == 1
+    done = run(files[0], cut)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith(f"error: {cut}: damaged picture")
+    if int(cv2.__version__.split(".")[0]) >= 5:  # older ones cannot be silenced
+        assert done.stderr.count("\n") == 1

@@ -10,13 +10,12 @@ from reid_edge.errors import ImageFileError
 
 @pytest.fixture
 def people(picture_file):
-    """Five people, two pictures from each of two cameras; pictures of one person are alike."""
-    rng = np.random.default_rng(0)
+    """Five people, two pictures from each of two cameras; half of each picture is chance."""
     for pid in range(1, 6):
         for camid in (1, 2):
             for shot in (1, 2):
-                noise = rng.integers(-25, 26, (48, 24, 3))
-                picture = np.clip(_tiny.picture(pid) + noise, 0, 255).astype(np.uint8)
+                chance = _tiny.picture(100 * pid + 10 * camid + shot)
+                picture = (_tiny.picture(pid) // 2 + chance // 2).astype(np.uint8)
                 path = picture_file(f"{pid:04}_c{camid}s1_{shot:06}_00.png", picture)
     return datasets.open_test(f"folder:{path.parent}")
 
@@ -64,7 +63,9 @@ def test_the_figures_are_those_of_the_metrics_on_scores_of_single_predictions(ti
         },
         abs=1e-4,
     )
-    assert found["rank1"] > 0.8  # random weights tell these pictures apart
+    # Or the figures above would not tell one from another.
+    assert 0 < ranking.cmc[0] < ranking.cmc[3] < ranking.cmc[4] < ranking.cmc[5]
+    assert len({round(value, 4) for value in found.values()}) >= len(found) - 3
 
 
 def test_files_are_embedded_in_order_in_chunks_of_any_size(tiny, people, monkeypatch):

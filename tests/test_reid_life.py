@@ -57,6 +57,15 @@ def test_the_engine_is_freed_by_close_and_by_the_garbage_collector(tiny_folder):
     assert [engine() for engine in engines] == [None, None]
 
 
+def test_closing_closes_the_engine_exactly_once(counting):
+    model, counter = counting
+    closed = []
+    counter.close = lambda: closed.append(counter.inner.close())
+    model.close()
+    model.close()
+    assert len(closed) == 1
+
+
 def test_leaving_the_block_with_an_error_closes_and_lets_the_error_out(tiny_folder):
     with pytest.raises(KeyError), ReId(tiny_folder, backend="openvino") as model:
         raise KeyError
