@@ -32,11 +32,12 @@ pictures = np.random.default_rng(0).integers(0, 256, (2, 128, 64, 3), np.uint8)
 reid.predict(pictures[0], pictures[1])
 first = time.perf_counter() - start
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-reid.predict([p.copy() for p in pictures.repeat(32, 0)], list(pictures.repeat(32, 0)))
+for count in range(1, 65):
+    reid.embed(np.zeros((count, 128, 64, 3), np.uint8) + np.arange(count, dtype=np.uint8)[:, None, None, None])
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({
     "seconds_to_model": compiled, "seconds_to_first_score": first,
-    "peak_rss_mib_first_score": peak, "peak_rss_mib_batches_of_32": after,
+    "peak_rss_mib_first_score": peak, "peak_rss_mib_1_to_64_pictures": after,
 }))
 """
 

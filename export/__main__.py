@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from reid_edge._text import visible
 from reid_edge.errors import (
     OptionError,
     PrecisionUnavailableError,
@@ -91,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
 
         files = convert(options.weights, options.out, options.name, options.force)
     except ReidEdgeError as error:
-        print(f"error: {_printable(str(error))}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, OptionError) else 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -115,11 +116,6 @@ def _check_precisions(precisions: list[str], calibration: Path | None) -> None:
             raise PrecisionUnavailableError(
                 f"{name} is not exported yet by this version; leave --precision out, or say fp32"
             )
-
-
-def _printable(text: str) -> str:
-    """One line without control characters: messages quote names out of untrusted files."""
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _size(count: int) -> str:

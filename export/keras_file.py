@@ -79,6 +79,7 @@ def _layers(reader: _Reader, file: Any) -> dict[str, dict[str, Stored]]:
         top = reader.group(file, "model_weights")
     elif "layer_names" in file.attrs:
         top = file
+        reader.check_version(top)
     else:
         raise ConversionError(f"{reader.path}: is HDF5, but neither model nor weights of Keras 2")
     reader.check_backend(top)
@@ -104,6 +105,18 @@ class _Reader:
         """Theano flips kernels; the original library ran on TensorFlow."""
         if "backend" in group.attrs and (name := self._text(group, "backend")) != "tensorflow":
             raise self._error(f"was saved on the backend {name[:40]!r}; only tensorflow is known")
+
+    def check_version(self, group: Any) -> None:
+        """Weights alone do not tell a later Keras' DenseNet, which has a ReLU more."""
+        if "keras_version" not in group.attrs:
+            return
+        version = self._text(group, "keras_version")
+        if not re.match(r"2\.[01]\.", version):
+            raise self._error(
+                f"holds weights of Keras {version[:20]!r}, whose DenseNet-121 may compute "
+                "something else; only those of Keras 2.0 and 2.1 are known: "
+                "save the whole model instead"
+            )
 
     def layers(self, top: Any) -> dict[str, dict[str, Stored]]:
         """Layers with weights: their name -> path of a weight within the layer -> the weight."""

@@ -31,6 +31,7 @@ _INSIDE = {
     },
     "sparse": {1: "tensor", 2: "tensor"},
 }
+_IR_VERSION = b"\x08"  # the key of ModelProto.ir_version, as a varint
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of TensorProto
 
 
@@ -40,6 +41,10 @@ def has_external_data(content: bytes) -> bool:
     Raises:
         BundleGraphError: the bytes are no protocol buffer.
     """
+    # ONNX begins with its IR version.  OpenVINO would take XML, too, which can pass for a
+    # protocol buffer; it begins otherwise.
+    if content[:1] != _IR_VERSION:
+        raise _damaged()
     return _walk(memoryview(content), "model", 0)
 
 

@@ -142,6 +142,8 @@ def find(model: str | Path | None) -> Path:
     """
     if model is None:
         model = DEFAULT_MODEL
+    if not isinstance(model, (str, Path)) or not str(model):
+        raise UnknownModelError(f"{model!r} is no model: give a name or a folder as str or Path")
     if isinstance(model, str) and model in shipped():
         return _MODELS / model
     folder = Path(model)
@@ -175,6 +177,9 @@ def load(folder: str | Path) -> Bundle:
     graphs = {name: _graph(entry, folder) for name, entry in root.sections("graphs")}
     if "fp32" not in graphs:
         raise BundleSchemaError(f"{root.where}: graphs: the fp32 graph is missing")
+    default = root.choice("default_precision", ("auto", "fp32", "fp16", "int8"))
+    if default != "auto" and default not in graphs:
+        raise BundleSchemaError(f"{root.where}: default_precision: there is no {default} graph")
     return Bundle(
         path=folder,
         name=root.text("name"),
@@ -187,7 +192,7 @@ def load(folder: str | Path) -> Bundle:
         resize=size.choice("resize", ("area", "linear")),  # type: ignore[arg-type]
         embedding_size=embedding_size,
         graphs=graphs,
-        default_precision=root.choice("default_precision", ("auto", "fp32", "fp16", "int8")),
+        default_precision=default,
         gates={name: entry.boolean("passed") for name, entry in root.sections("gates")},
         head=_head(root.section("head"), embedding_size),
         thresholds={name: _threshold(entry) for name, entry in root.sections("thresholds")},

@@ -8,16 +8,15 @@ object and nothing else.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from ._text import visible
 from ._version import __version__
 from .errors import OptionError, ReidEdgeError
-from .image_files import read_image
 from .reid import ReId
 
 if TYPE_CHECKING:
@@ -30,28 +29,29 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     # OpenCV reports damaged pictures on standard error by itself, beside our one line.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # escapes for what its encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     try:
         result: int = arguments.run(arguments)
+        sys.stdout.flush()
     except ReidEdgeError as error:
-        print(f"error: {_visible(str(error))}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, OptionError) else 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return result
 
 
 def _predict(arguments: argparse.Namespace) -> int:
     first, others = arguments.pictures[0], arguments.pictures[1:]
     with _model(arguments) as reid:
-        reference = reid.embed(read_image(first))
-        scores = np.concatenate(
-            [
-                # A few at a time: a decoded photo takes 36 MB and more.
-                reid.score(reference, reid.embed([read_image(path) for path in part]))
-                for part in (others[start : start + 16] for start in range(0, len(others), 16))
-            ]
-        )
+        embeddings = reid.embed_files(arguments.pictures)
+        scores = reid.score(embeddings[:1], embeddings[1:])
         info = reid.info()
     rows = [
         {"picture": path, "score": round(float(score), 6), "same": bool(score > 0.5)}
@@ -182,14 +182,7 @@ def _text(value: str) -> Text:
     """Shown as it is: file names may hold what rich would take for mark-up or for an emoji."""
     from rich.text import Text
 
-    return Text(_visible(value))
-
-
-def _visible(text: str) -> str:
-    """With escapes for what would steer a terminal, or what it has no character for."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
+    return Text(visible(value))
 
 
 def _plain(value: Any) -> str:

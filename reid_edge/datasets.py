@@ -77,7 +77,7 @@ def folder(path: str | Path) -> list[Sample]:
 
 def market1501_train(root: str | Path) -> list[Sample]:
     """The training split of Market-1501 (`bounding_box_train`): 12,936 pictures of 751 people."""
-    return folder(_market_root(Path(root)) / "bounding_box_train")
+    return folder(_market_folder(Path(root), "bounding_box_train"))
 
 
 def market1501_test(root: str | Path) -> QueryGallery:
@@ -86,9 +86,12 @@ def market1501_test(root: str | Path) -> QueryGallery:
     Of its 19,732 pictures the 3,819 junk detections (pid -1) are dropped, as the protocol asks;
     the distractors (pid 0) stay.
     """
-    base = _market_root(Path(root))
-    gallery = [sample for sample in folder(base / "bounding_box_test") if sample.pid != -1]
-    return QueryGallery(folder(base / "query"), gallery)
+    gallery = [
+        sample
+        for sample in folder(_market_folder(Path(root), "bounding_box_test"))
+        if sample.pid != -1
+    ]
+    return QueryGallery(folder(_market_folder(Path(root), "query")), gallery)
 
 
 def pku(root: str | Path) -> list[Sample]:
@@ -149,11 +152,11 @@ def _pictures(root: Path) -> Iterator[Path]:
     return iter(files)
 
 
-def _market_root(root: Path) -> Path:
+def _market_folder(root: Path, name: str) -> Path:
     for base in (root, root / "Market-1501-v15.09.15"):
-        if (base / "bounding_box_train").is_dir():
-            return base
+        if (base / name).is_dir():
+            return base / name
     raise DatasetError(
-        f"{root}: no bounding_box_train here; give the folder that holds "
+        f"{root}: no {name} here; give the folder that holds "
         "bounding_box_train, query and bounding_box_test of Market-1501"
     )

@@ -32,7 +32,11 @@ class ImageShapeError(InputError):
 
 
 class ImageSizeError(InputError):
-    """A picture that is too small or too large."""
+    """A picture that is too small to show anyone: a side under 2 pixels."""
+
+
+class ImageTooLargeError(ImageSizeError):
+    """A picture over the limit of 50 megapixels."""
 
 
 class ImageDtypeError(InputError):
@@ -44,7 +48,11 @@ class ImageValueError(InputError):
 
 
 class ImageFileError(InputError):
-    """A file that cannot be read as a picture, or that is over the decoding budget."""
+    """A file that is missing, no picture, or damaged."""
+
+
+class ImageBudgetError(ImageFileError):
+    """A picture file that announces more than may be decoded; it was not decoded."""
 
 
 class EmbeddingError(InputError):

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from . import metrics
 from .datasets import QueryGallery, Sample
-from .image_files import read_image
 from .reid import ReId
 
 _CHUNK = 256
@@ -71,7 +70,7 @@ def embed_files(
     found = []
     for start in range(0, len(samples), _CHUNK):
         part = samples[start : start + _CHUNK]
-        found.append(reid.embed([read_image(sample.path) for sample in part]))
+        found.append(reid.embed_files([sample.path for sample in part]))
         advance(len(part))
     return np.concatenate(found)
 

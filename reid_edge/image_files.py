@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ._files import NotRegularError, TooLargeError, read_regular
-from .errors import ImageFileError
+from .errors import ImageBudgetError, ImageFileError
 from .images import MAX_PIXELS, Picture
 
 MAX_FILE_BYTES = 256 << 20
@@ -35,14 +35,15 @@ def read_image(path: str | Path) -> Picture:
         uint8 (H, W, 3), RGB.
 
     Raises:
-        ImageFileError: the file is missing, no picture, damaged, or over the budget.
+        ImageFileError: the file is missing, no picture or damaged.
+        ImageBudgetError: it announces more than that; it is not decoded.
     """
     import cv2
 
     data = _read(Path(path))
     width, height = _size(data, path)
     if width * height > MAX_PIXELS:
-        raise ImageFileError(
+        raise ImageBudgetError(
             f"{path}: announces {width}x{height} pixels, over the limit of "
             f"{MAX_PIXELS // 10**6} megapixels; not decoded; shrink the picture first"
         )
@@ -63,7 +64,7 @@ def _read(path: Path) -> bytes:
     except NotRegularError:
         raise ImageFileError(f"{path}: not a regular file; give a {_FORMATS} file") from None
     except TooLargeError:
-        raise ImageFileError(
+        raise ImageBudgetError(
             f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; shrink the picture first"
         ) from None
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from .errors import (
     ImageDtypeError,
     ImageShapeError,
     ImageSizeError,
+    ImageTooLargeError,
     ImageValueError,
 )
 
@@ -21,21 +21,6 @@ Picture = NDArray[np.uint8]
 
 MIN_SIDE = 2
 MAX_PIXELS = 50_000_000
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Checked pictures of one argument, each of them once.
-
-    Attributes:
-        unique: the distinct pictures, uint8 or float (H, W, 3); not yet converted.
-        places: for each picture as passed, its index in `unique`.
-        bare: one picture was passed as itself rather than in a list.
-    """
-
-    unique: list[NDArray[Any]]
-    places: list[int]
-    bare: bool
 
 
 class Collector:
@@ -108,7 +93,7 @@ def check(array: NDArray[Any], where: str = "picture") -> None:
 
     Raises:
         ImageShapeError: not H x W x 3.
-        ImageSizeError: a side under 2 pixels, or over 50 megapixels.
+        ImageSizeError: a side under 2 pixels; ImageTooLargeError: over 50 megapixels.
         ImageDtypeError: neither uint8 nor a float type.
         ImageValueError: NaN, infinite or outside 0...255, or a 0...1 picture.
     """
@@ -120,7 +105,7 @@ def check(array: NDArray[Any], where: str = "picture") -> None:
             f"{where}: {height}x{width} pixels is no picture; check the crop's box"
         )
     if height * width > MAX_PIXELS:
-        raise ImageSizeError(
+        raise ImageTooLargeError(
             f"{where}: {height}x{width} is over the limit of {MAX_PIXELS // 10**6} megapixels; "
             "crop the person or shrink the picture first"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,7 @@ from .errors import (
     EmptyInputError,
     LengthMismatchError,
 )
+from .image_files import read_image
 
 __all__ = ["ReId"]
 
@@ -116,17 +118,48 @@ class ReId:
         embeddings = self._embed(collector.unique)
         return embeddings if places == list(range(len(embeddings))) else embeddings[places]
 
+    def embed_files(self, paths: Sequence[str | Path]) -> NDArray[np.float32]:
+        """Embed picture files; they are decoded one at a time, so memory stays bounded.
+
+        Args:
+            paths: JPEG, PNG, BMP or WebP files.
+
+        Returns:
+            float32 (n, d), as `embed`.
+
+        Raises:
+            EmptyInputError: no path.
+            ImageFileError: a file that can't be read as a picture; it is named.
+            BackendError: the engine failed.
+        """
+        if not paths:
+            raise EmptyInputError("there are no paths; pass at least one picture file")
+        model = self.bundle
+        found = np.empty((len(paths), model.embedding_size), np.float32)
+        batch = np.empty((min(_BATCH, len(paths)), model.height, model.width, 3), np.uint8)
+        for start in range(0, len(paths), _BATCH):
+            part = paths[start : start + _BATCH]
+            for row, path in enumerate(part):
+                picture = read_image(path)
+                images.check(picture, str(path))
+                images.fill(batch[row : row + 1], [picture], model.resize)
+            found[start : start + len(part)] = self._embed(list(batch[: len(part)]))
+        return found
+
     def score(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
         """Score embeddings row by row.
 
         Args:
-            a, b: float (n, d) from `embed`, or one row (d,) or (1, d) against all of the other.
+            a, b: float (n, d) from `embed`, or one row (d,) or (1, d) against all of the other:
+                unlike in `predict`, one row in a list broadcasts, too.
 
         Returns:
             float32 (n,), the scores in 0...1.
 
         Raises:
             EmbeddingError: wrong shapes or values.
+            EmptyInputError: no rows.
+            LengthMismatchError: (n, d) against (m, d).
         """
         first, second = self._rows(a, "a"), self._rows(b, "b")
         if len(first) != len(second) and 1 not in (len(first), len(second)):
@@ -148,6 +181,7 @@ class ReId:
 
         Raises:
             EmbeddingError: wrong shapes or values.
+            EmptyInputError: no rows.
         """
         return self.bundle.head.grid(self._rows(a, "a"), self._rows(b, "b"))
 
@@ -200,8 +234,8 @@ class ReId:
         model = self.bundle
         found = np.empty((len(pictures), model.embedding_size), np.float32)
         batch = np.empty((min(_BATCH, len(pictures)), model.height, model.width, 3), np.uint8)
-        for start in range(0, len(pictures), _BATCH):
-            part = pictures[start : start + _BATCH]
+        for place in _parts(len(pictures)):
+            part = pictures[place]
             rows = batch[: len(part)]
             images.fill(rows, part, model.resize)
             embeddings = backend.run(rows)
@@ -211,7 +245,7 @@ class ReId:
                     f"{model.path}: the graph gives {embeddings.shape} for {len(part)} pictures; "
                     "export the bundle again"
                 )
-            found[start : start + len(part)] = embeddings
+            found[place] = embeddings
         if not np.isfinite(found).all():
             raise BundleGraphError(
                 f"{model.path}: the graph gives NaN or infinite embeddings; "
@@ -239,3 +273,15 @@ class ReId:
             )
         with np.errstate(over="ignore"):  # infinities are refused by the head
             return np.ascontiguousarray(rows, np.float32)
+
+
+def _parts(count: int) -> Iterator[slice]:
+    """Cut `count` pictures into batches whose sizes are powers of two.
+
+    Engines keep memory for each batch size they have met: six sizes instead of 32.
+    """
+    start = 0
+    while start < count:
+        size = min(_BATCH, 1 << ((count - start).bit_length() - 1))
+        yield slice(start, start + size)
+        start += size

@@ -157,6 +157,7 @@ class Counting:
 
     def __init__(self, inner: Any) -> None:
         self.inner, self.passes, self.calls = inner, 0, 0
+        self.sizes: set[int] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -164,4 +165,5 @@ class Counting:
     def run(self, batch: np.ndarray) -> np.ndarray:
         self.passes += len(batch)
         self.calls += 1
+        self.sizes.add(len(batch))
         return self.inner.run(batch)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import _tiny
@@ -68,19 +69,22 @@ def test_predict_as_json_prints_one_object_and_nothing_else(run, files, tiny):
     assert [result["score"] for result in found["results"]] == pytest.approx(expected, abs=1e-5)
 
 
-def test_many_pictures_are_compared_a_few_at_a_time(run, picture_file, tiny, monkeypatch):
+def test_many_pictures_are_decoded_one_at_a_time(run, picture_file, tiny, monkeypatch):
     paths = [picture_file(f"{seed}.png", _tiny.picture(seed)) for seed in range(36)]
     expected = tiny.predict(read_image(paths[0]), [read_image(path) for path in paths[1:]])
-    embed, sizes = reid_edge.ReId.embed, []
+    alive = []  # decoded pictures that nothing has freed yet
 
-    def watched(model, pictures):
-        sizes.append(len(pictures) if isinstance(pictures, list) else 1)
-        return embed(model, pictures)
+    def watched(path):
+        picture = read_image(path)
+        alive[:] = [reference for reference in alive if reference() is not None]
+        assert len(alive) <= 1
+        alive.append(weakref.ref(picture))
+        return picture
 
-    monkeypatch.setattr(reid_edge.ReId, "embed", watched)
+    monkeypatch.setattr(reid_edge.reid, "read_image", watched)
     results = json.loads(run("predict", *paths, "--json")[1])["results"]
     assert [result["score"] for result in results] == pytest.approx(expected, abs=1e-5)
-    assert max(sizes) <= 16
+    assert alive
 
 
 def test_alpha_is_dropped(run, files, tmp_path):
@@ -234,8 +238,21 @@ def test_an_interrupt_is_code_130_without_a_traceback(run, files, monkeypatch):
     def interrupted(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "read_image", interrupted)
+    monkeypatch.setattr(reid_edge.reid, "read_image", interrupted)
     assert run("predict", *files) == (130, "", "interrupted\n")
+
+
+def test_names_that_the_output_has_no_character_for_are_escaped(tiny_folder, picture_file):
+    path = picture_file("日本.png", _tiny.picture(1))
+    done = subprocess.run(
+        [sys.executable, "-m", "reid_edge", "predict", "--model", tiny_folder, path, path],
+        cwd=Path(reid_edge.__file__).parent.parent,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u65e5" in done.stdout.replace("\n", "")
 
 
 def test_the_command_works_from_outside_and_ends_with_its_one_line(

@@ -79,7 +79,7 @@ def test_a_folder_that_is_missing_or_empty_says_so(touch, tmp_path):
         datasets.folder(tmp_path / "absent")
     with pytest.raises(DatasetError, match=r"no pictures \(\.bmp, \.jpeg"):
         datasets.folder(touch("notes.txt"))
-    with pytest.raises(DatasetError, match="no bounding_box_train here; give the folder"):
+    with pytest.raises(DatasetError, match="no bounding_box_test here; give the folder"):
         datasets.market1501_test(tmp_path)
 
 

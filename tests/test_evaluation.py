@@ -4,7 +4,7 @@ import _tiny
 import numpy as np
 import pytest
 
-from reid_edge import datasets, evaluation, metrics
+from reid_edge import datasets, evaluation, metrics, read_image
 from reid_edge.errors import ImageFileError
 
 
@@ -22,7 +22,7 @@ def people(picture_file):
 
 def test_the_figures_are_those_of_the_metrics_on_scores_of_single_predictions(tiny, people):
     found = evaluation.evaluate(tiny, people)
-    rows = {sample: evaluation.read_image(sample.path) for sample in people.query + people.gallery}
+    rows = {sample: read_image(sample.path) for sample in people.query + people.gallery}
     scores = np.array(
         [[tiny.predict(rows[q], rows[g])[0] for g in people.gallery] for q in people.query]
     )

@@ -74,9 +74,9 @@ def test_one_nan_among_good_values_is_found():
 
 def test_a_hundred_megapixels_are_refused_but_fifty_pass():
     pixel = np.zeros((1, 1, 3), np.uint8)
-    with pytest.raises(errors.ImageSizeError, match="50 megapixels; crop the person or shrink"):
+    with pytest.raises(errors.ImageTooLargeError, match="50 megapixels; crop the person or shrink"):
         add(np.broadcast_to(pixel, (10_000, 10_000, 3)))
-    with pytest.raises(errors.ImageSizeError):
+    with pytest.raises(errors.ImageTooLargeError):
         add(np.broadcast_to(pixel, (10_001, 5_000, 3)))
     add(np.broadcast_to(pixel, (10_000, 5_000, 3)))
 

@@ -134,6 +134,7 @@ def test_default_location_written_out_is_inside():
         b"\x00\x00",  # field 0
         b"\x18\0\0\0ORTM" + bytes(100),  # ONNX Runtime's own format
         b"<?xml version='1.0'?><net/>",  # OpenVINO's own format
+        b"\n<" + b"net />".ljust(60),  # the same, passing for a protocol buffer
     ],
 )
 def test_what_is_no_onnx_file_is_refused_with_the_fix(content):
@@ -146,9 +147,9 @@ def test_keys_that_parsers_would_cut_to_another_field_are_refused():
     inner = graph(initializers=[outside()]).SerializeToString()
     size = bytes([len(inner)]) if len(inner) < 128 else None
     assert size is not None
-    assert has_external_data(b"\x3a" + size + inner)
+    assert has_external_data(b"\x08\x09\x3a" + size + inner)
     with pytest.raises(BundleGraphError):
-        has_external_data(b"\xba\x80\x80\x80\x10" + size + inner)
+        has_external_data(b"\x08\x09\xba\x80\x80\x80\x10" + size + inner)
 
 
 def test_nesting_without_end_is_refused():
@@ -157,7 +158,7 @@ def test_nesting_without_end_is_refused():
         for key in (b"\x32", b"\x2a", b"\x0a"):
             content = key + _varint(len(content)) + content
     with pytest.raises(BundleGraphError, match="nested too deeply"):
-        has_external_data(b"\x3a" + _varint(len(content)) + content)
+        has_external_data(b"\x08\x09\x3a" + _varint(len(content)) + content)
 
 
 def _varint(number):

@@ -6,7 +6,7 @@ import _tiny
 import numpy as np
 import pytest
 
-from reid_edge import ReId, errors, reid
+from reid_edge import ReId, errors, read_image, reid
 
 A, B, C = (_tiny.picture(seed, 40 + 9 * seed, 20 + seed) for seed in range(3))
 
@@ -104,7 +104,22 @@ def test_one_person_against_a_thousand_costs_a_thousand_and_one_passes(counting)
     others = list(np.random.default_rng(0).integers(0, 256, (1000, 12, 8, 3), np.uint8))
     assert model.predict(A, others).shape == (1000,)
     assert counter.passes == 1001
-    assert counter.calls == 32
+    assert counter.calls == 33  # 31 batches of 32, one of 8 and one of 1
+
+
+def test_engines_meet_six_batch_sizes_at_most(counting):
+    model, counter = counting
+    for count in range(1, 71):
+        model.embed(list(np.zeros((count, 4, 4, 3), np.uint8)))
+    assert counter.sizes == {1, 2, 4, 8, 16, 32}
+
+
+def test_files_are_embedded_as_their_pictures_are(tiny, picture_file):
+    paths = [picture_file(f"{seed}.png", _tiny.picture(seed)) for seed in range(35)]
+    expected = tiny.embed([read_image(path) for path in paths])
+    np.testing.assert_allclose(tiny.embed_files(paths), expected, atol=1e-6)
+    with pytest.raises(errors.EmptyInputError, match="at least one picture file"):
+        tiny.embed_files([])
 
 
 def test_a_picture_object_that_occurs_several_times_is_embedded_once(counting):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from reid_edge import datasets
+from reid_edge._text import visible
 from reid_edge.errors import ReidEdgeError
 
 from . import held_out
@@ -21,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         arguments.run(arguments)
     except ReidEdgeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)

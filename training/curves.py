@@ -21,9 +21,14 @@ def write(history: list[dict[str, float]], recipe: Recipe, out: Path) -> None:
     for name in recipe.weights:
         left.plot(steps, [point[name] for point in history], label=name)
     left.set(title="training losses", xlabel="step", yscale="log")
-    for name in ("rank1", "mAP"):
-        right.plot(steps, [point[name] for point in history], label=name)
-    right.set(title="held-out identities of Market-1501", xlabel="step", ylim=(0, 1))
+    for name, label in (
+        ("rank1", "held-out people: rank-1"),
+        ("mAP", "held-out people: mAP"),
+        ("train_accuracy", "training people: identity, augmented"),
+    ):
+        if all(name in point for point in history):
+            right.plot(steps, [point[name] for point in history], label=label)
+    right.set(title="accuracy", xlabel="step", ylim=(0, 1))
     edge = 0
     for stage in recipe.stages[:-1]:
         edge += stage.steps

@@ -12,7 +12,6 @@ A prepared set is a folder of four arrays and a list:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -21,12 +20,12 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from reid_edge.datasets import Sample
+from reid_edge.image_files import read_image
+from reid_edge.images import fill
 
 from . import views
 
 HEIGHT, WIDTH = 256, 128
-
-Teacher = Callable[[Iterator[NDArray[np.uint8]], int], NDArray[np.float32]]
 
 
 def prepare(sources: dict[str, list[Sample]], teacher_path: Path, out: Path, seed: int = 0) -> None:
@@ -43,7 +42,8 @@ def prepare(sources: dict[str, list[Sample]], teacher_path: Path, out: Path, see
         out / "images.npy", "w+", np.uint8, (len(rows), HEIGHT, WIDTH, 3)
     )
     for row, (_, sample) in enumerate(track(rows, f"decode {out.name}")):
-        images[row] = _decode(sample.path)
+        # As the runtime does it, so that training sees what users will run.
+        fill(images[row : row + 1], [read_image(sample.path)], "area")
     boxes = views.draw_boxes(len(rows), seed)
     np.save(out / "boxes.npy", boxes)
     keys = [(source, sample.pid) for source, sample in rows]
@@ -57,17 +57,6 @@ def prepare(sources: dict[str, list[Sample]], teacher_path: Path, out: Path, see
     }
     # Written last: a set without its index is unfinished and is made anew.
     (out / "index.json").write_text(json.dumps(index))
-
-
-def _decode(path: Path) -> NDArray[np.uint8]:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise SystemExit(f"{path}: cannot be decoded; remove it from the dataset or fetch it again")
-    larger = image.shape[0] > HEIGHT or image.shape[1] > WIDTH
-    image = cv2.resize(
-        image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA if larger else cv2.INTER_LINEAR
-    )
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _teach(

@@ -7,6 +7,7 @@ what is calibrated is what users run.
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from rich.progress import Progress
 
 from export.convert import convert
 from reid_edge import ReId, calibration, metrics
-from reid_edge.datasets import Sample, open_test
+from reid_edge.datasets import QueryGallery, Sample, open_test
+from reid_edge.errors import DatasetError
 from reid_edge.evaluation import embed_files, evaluate, labels
 
 RATES = {"far_1e-2": 1e-2, "far_1e-3": 1e-3}
@@ -50,20 +52,28 @@ def publish(
     }
     raw_head = {"type": "cosine", "scale": 1.0, "bias": 0.0}
     described: dict[str, Any] = {**card, "head": raw_head, "thresholds": {}, "figures": {}}
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    _save(tensors, state["architecture"], described, weights)
-    with tempfile.TemporaryDirectory() as folder:
-        convert(weights, Path(folder) / "raw")
-        with ReId(Path(folder) / "raw", "openvino") as reid:
+    opened = {spec.partition(":")[0]: open_test(spec) for spec in tests}
+    if len(opened) < len(tests):
+        raise DatasetError("two tests have the same layout; their figures would share a name")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+
+        def bundle(stage: str) -> Path:
+            _save(tensors, state["architecture"], described, folder / weights.name)
+            convert(folder / weights.name, folder / stage)
+            return folder / stage
+
+        with ReId(bundle("raw"), "openvino") as reid:
             head, figures = _calibrate(reid, held_out)
         described.update(head)
-        _save(tensors, state["architecture"], described, weights)
-        convert(weights, Path(folder) / "calibrated")
-        with ReId(Path(folder) / "calibrated", "openvino") as reid:
-            for spec in tests:
-                figures |= _measure(reid, spec)
-    described["figures"] = {name: round(value, 5) for name, value in figures.items()}
-    _save(tensors, state["architecture"], described, weights)
+        with ReId(bundle("calibrated"), "openvino") as reid:
+            for layout, test in opened.items():
+                figures |= _measure(reid, layout, test)
+        described["figures"] = {name: round(value, 5) for name, value in figures.items()}
+        bundle("final")
+        # Nothing is left half done: what ships appears only now.
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / weights.name, weights)
     convert(weights, out, force=True)
     return figures
 
@@ -116,9 +126,7 @@ def _cross_fitted_error(
     return float(np.mean(errors))
 
 
-def _measure(reid: ReId, spec: str) -> dict[str, float]:
-    layout = spec.partition(":")[0]
-    test = open_test(spec)
+def _measure(reid: ReId, layout: str, test: QueryGallery) -> dict[str, float]:
     with Progress() as progress:
         task = progress.add_task(layout, total=len(test.query) + len(test.gallery))
         found = evaluate(reid, test, lambda done: progress.advance(task, done))

@@ -51,6 +51,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.step = 0
         self.history: list[dict[str, float]] = []
+        self.accuracy = 0.0  # of the identity classifier on training pictures
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -65,6 +66,7 @@ class Trainer:
             "architecture": self.recipe.architecture.to_json(),
             "step": self.step,
             "history": self.history,
+            "accuracy": self.accuracy,
             "student": self.student.state_dict(),
             "average": self.average.state_dict(),
             "classifier": self.classifier.state_dict(),
@@ -89,6 +91,7 @@ class Trainer:
                 "choose another --out or remove the file"
             )
         self.step, self.history = state["step"], state["history"]
+        self.accuracy = state.get("accuracy", 0.0)
         self.student.load_state_dict(state["student"])
         self.average.load_state_dict(state["average"])
         self.classifier.load_state_dict(state["classifier"])
@@ -122,8 +125,10 @@ class Trainer:
                     self._bookkeeping(parts)
                     if stop_after is not None and time.monotonic() - started > stop_after:
                         break
-            finally:
+            except KeyboardInterrupt:
                 self.save()
+                raise
+            self.save()
 
     def _train_step(self, images: Tensor) -> dict[str, float]:
         stage, inner = self.recipe.stage_of(self.step)
@@ -140,19 +145,27 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16):
             raw = self.student(x)
         embeddings = functional.normalize(raw.float())
+        identity, accuracy = self.classifier(embeddings, labels)
         parts = {
             "embedding": losses.embedding_distance(embeddings, teacher),
             "similarity": losses.similarity_distance(embeddings, teacher),
-            "identity": self.classifier(embeddings, labels),
+            "identity": identity,
             "triplet": losses.batch_hard_triplet(embeddings, labels),
         }
         weights = self.recipe.weights
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+        if not torch.isfinite(total):
+            raise SystemExit(
+                f"the loss is not finite at step {self.step}; the last checkpoint is intact: "
+                "lower the learning rate and resume"
+            )
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
         self.optimiser.step()
         self.average.update_parameters(self.student)
+        # A running mean: a single batch of 64 says little.
+        self.accuracy += 0.01 * (float(accuracy) - self.accuracy)
         return {name: float(part.detach()) for name, part in parts.items()}
 
     def _bookkeeping(self, parts: dict[str, float]) -> None:
@@ -161,7 +174,13 @@ class Trainer:
             stage = self.recipe.stages[self.recipe.stage_of(self.step - 1)[0]]
             found = self.validate(stage.height, stage.width)
             self.history.append(
-                {"step": self.step, **parts, "rank1": found.rank1, "mAP": found.mean_ap}
+                {
+                    "step": self.step,
+                    **parts,
+                    "train_accuracy": self.accuracy,
+                    "rank1": found.rank1,
+                    "mAP": found.mean_ap,
+                }
             )
             curves.write(self.history, self.recipe, self.out)
         if self.step % CHECKPOINT_EVERY == 0:

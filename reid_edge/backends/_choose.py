@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import warnings
+from pathlib import Path
 
 from ..bundle import Bundle
 from ..errors import (
@@ -84,13 +85,23 @@ def _candidates(backend: str, device: str | None) -> list[tuple[str, str]]:
                 "use backend='onnxruntime' for a CUDA GPU"
             )
         return [("openvino", "cpu")]
-    cuda = _cuda.driver_present() and importlib.util.find_spec("onnxruntime") is not None
-    if backend == "onnxruntime":
-        return [("onnxruntime", device or ("cuda" if cuda else "cpu"))]
     if device is not None and device != "cpu":
         return [("onnxruntime", device)]
+    # The driver is asked last: cuInit takes time, and processes that called it must not fork.
+    cuda = device is None and _onnxruntime_has_cuda() and _cuda.driver_present()
+    if backend == "onnxruntime":
+        return [("onnxruntime", "cuda" if cuda else "cpu")]
     on_cpu = [("openvino", "cpu"), ("onnxruntime", "cpu")]
-    return ([("onnxruntime", "cuda")] if cuda and device is None else []) + on_cpu
+    return ([("onnxruntime", "cuda")] if cuda else []) + on_cpu
+
+
+def _onnxruntime_has_cuda() -> bool:
+    """Whether ONNX Runtime's GPU package is installed, told from its files without importing it."""
+    found = importlib.util.find_spec("onnxruntime")
+    return found is not None and any(
+        (Path(folder) / "capi" / "libonnxruntime_providers_cuda.so").is_file()
+        for folder in found.submodule_search_locations or ()
+    )
 
 
 def _graph(bundle: Bundle, precision: str, device: str) -> str:

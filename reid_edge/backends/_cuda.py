@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import sys
 
 
 @functools.cache
 def driver_present() -> bool:
     """Whether libcuda loads, initialises and counts at least one GPU."""
     try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        driver = ctypes.CDLL("libcuda.so.1")
         count = ctypes.c_int()
         started: bool = driver.cuInit(0) == 0
         return started and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import Any
 
 import numpy as np
@@ -59,8 +61,8 @@ class OnnxRuntimeBackend:
                 "fit this onnxruntime-gpu, or use device='cpu'"
             )
         self._session: Any = session
-        self.precision = graph
-        self.device = device
+        self.precision = graph  # fixed by the graph, once TF32 is off
+        self.device = _device(session)
 
     def run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Backend.run`."""
@@ -93,10 +95,18 @@ def _providers(onnxruntime: Any, device: str) -> tuple[list[Any], str]:
             "pip uninstall onnxruntime && pip install 'reid-edge[cuda]'"
         )
     if hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls()  # finds CUDA and cuDNN in pip's packages
+        # Finds CUDA and cuDNN in pip's packages, and prints what it does not find.
+        with contextlib.redirect_stdout(sys.stderr):
+            onnxruntime.preload_dlls()
     # TF32 rounds float32 products to 10 bits: fp32 is to be float32.
     settings = {"device_id": number or "0", "use_tf32": "0"}
     return [("CUDAExecutionProvider", settings), "CPUExecutionProvider"], "CUDAExecutionProvider"
+
+
+def _device(session: Any) -> str:
+    """The device that the session reports."""
+    cuda = session.get_provider_options().get("CUDAExecutionProvider")
+    return "cpu" if cuda is None else f"cuda:{cuda['device_id']}"
 
 
 def _ports(nodes: list[Any]) -> list[Port]:

@@ -18,8 +18,8 @@ _TYPES = {"u8": "uint8", "f32": "float32"}
 class OpenVinoBackend:
     """One compiled model, one inference at a time over all cores.
 
-    A single stream gives the shortest time to one answer, and a batch splits over the
-    cores just as well, so a lock costs nothing while callers' resizing overlaps with it.
+    A single stream gives the shortest time to one answer.  The lock keeps memory at one
+    request's; what other threads resize meanwhile overlaps with it.
     """
 
     name = "openvino"

@@ -264,7 +264,7 @@ def test_random_bytes_never_get_past_the_wire_walker_but_as_an_answer():
     outcomes = set()
     for _ in range(3000):
         content = rng.bytes(int(rng.integers(0, 60)))
-        for start in (b"", b"\x3a" + bytes([len(content)])):
+        for start in (b"", b"\x08\x09", b"\x08\x09\x3a" + bytes([len(content)])):
             try:
                 outcomes.add(has_external_data(start + content))
             except errors.BundleGraphError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.machinery
 import sys
 import warnings
 
@@ -45,7 +46,7 @@ def started(monkeypatch):
 def cuda(monkeypatch):
     def pretend(driver, package=True):
         monkeypatch.setattr(_cuda, "driver_present", lambda: driver)
-        monkeypatch.setattr(_choose.importlib.util, "find_spec", lambda name: package or None)
+        monkeypatch.setattr(_choose, "_onnxruntime_has_cuda", lambda: package)
 
     return pretend
 
@@ -64,6 +65,7 @@ def cuda(monkeypatch):
         (True, True, "onnxruntime", None, ("onnxruntime", "cuda")),
         (False, True, "onnxruntime", None, ("onnxruntime", "cpu")),
         (True, True, "onnxruntime", "cpu", ("onnxruntime", "cpu")),
+        (True, False, "onnxruntime", None, ("onnxruntime", "cpu")),
     ],
 )
 def test_the_best_that_is_there_is_taken(
@@ -246,3 +248,27 @@ def test_a_driver_counts_only_with_a_gpu(monkeypatch, started, gpus, present):
 
     monkeypatch.setattr(_cuda.ctypes, "CDLL", lambda name: Driver())
     assert _cuda.driver_present.__wrapped__() is present
+
+
+@pytest.mark.parametrize("gpu_build", [True, False])
+def test_a_gpu_build_of_onnx_runtime_is_told_by_its_files(tmp_path, monkeypatch, gpu_build):
+    (tmp_path / "capi").mkdir()
+    if gpu_build:
+        (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").touch()
+    spec = importlib.machinery.ModuleSpec("onnxruntime", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(_choose.importlib.util, "find_spec", lambda name: spec)
+    assert _choose._onnxruntime_has_cuda() is gpu_build
+
+
+def test_without_the_package_there_is_no_gpu_build(monkeypatch):
+    monkeypatch.setattr(_choose.importlib.util, "find_spec", lambda name: None)
+    assert not _choose._onnxruntime_has_cuda()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_driver_is_not_asked_where_the_device_is_named(
+    tiny_bundle, started, cuda, monkeypatch, device
+):
+    monkeypatch.setattr(_cuda, "driver_present", lambda: pytest.fail("asked"))
+    backends.choose(tiny_bundle, "auto", "auto", device)

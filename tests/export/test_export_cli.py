@@ -112,7 +112,7 @@ def test_errors_are_one_printable_line(tmp_path, capsys):
     out = tmp_path / "o"
     weights = tmp_path / "x.safetensors"
     failed(capsys, "is unknown", "--weights", weights, "--out", out, code=1)
-    failed(capsys, "?[2J?", "--weights", "\x1b[2J\n", "--out", out, code=1)
+    failed(capsys, r"\x1b[2J\n", "--weights", "\x1b[2J\n", "--out", out, code=1)
 
 
 def test_help(capsys):

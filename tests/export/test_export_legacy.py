@@ -12,7 +12,7 @@ import pytest
 import reference_ops
 
 from export.convert import convert
-from reid_edge import bundle
+from reid_edge import ReId, bundle, read_image
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 
@@ -104,18 +104,15 @@ def test_two_conversions_are_the_same_bytes(keras_file, keras_bundle, tmp_path):
 @pytest.mark.skipif(
     not SHARED.is_dir(), reason="the original's recorded scores are not in ../shared"
 )
-def test_recorded_scores_of_the_original(tmp_path, run):
-    cv2 = pytest.importorskip("cv2")
+def test_recorded_scores_of_the_original(tmp_path):
     out = tmp_path / "heavy"
     convert(SHARED / "legacy" / "model_heavy_like.h5", out)
     pairs = json.loads((SHARED / "legacy" / "golden.json").read_text())["pairs"]
-    names = sorted({name for pair in pairs for name in pair[:2]})
-    batch = []
-    for name in names:
-        rgba = cv2.imread(str(SHARED / "data" / "pairs" / name), cv2.IMREAD_UNCHANGED)
-        batch.append(cv2.resize(cv2.cvtColor(rgba[..., :3], cv2.COLOR_BGR2RGB), (221, 221)))
-    embeddings = dict(zip(names, run(out, np.stack(batch)), strict=True))
-    a, b = (np.stack([embeddings[pair[side]] for pair in pairs]) for side in (0, 1))
-    scores = bundle.load(out).head.pairs(a, b)
+    a, b = (
+        [read_image(SHARED / "data" / "pairs" / pair[side]) for pair in pairs] for side in (0, 1)
+    )
+    with ReId(out) as reid:
+        scores = reid.predict(a, b)
+        assert reid.info()["precision"] == "fp32"
     assert len(scores) == 36
     assert np.abs(scores - [pair[2] for pair in pairs]).max() <= 1e-4

@@ -32,6 +32,7 @@ def test_classifier_prefers_the_right_identity():
     with torch.no_grad():
         classifier.weight.copy_(unit([1, 0], [0, 1]))
     embeddings = unit([1, 0], [0, 1])
-    right = classifier(embeddings, torch.tensor([0, 1]))
-    wrong = classifier(embeddings, torch.tensor([1, 0]))
+    right, all_right = classifier(embeddings, torch.tensor([0, 1]))
+    wrong, none_right = classifier(embeddings, torch.tensor([1, 0]))
     assert right.item() < wrong.item() - 10
+    assert (all_right.item(), none_right.item()) == (1, 0)

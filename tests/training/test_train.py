@@ -43,6 +43,7 @@ def test_the_end_leaves_curves_as_json_and_picture(recipe, prepared, tmp_path):
     (point,) = json.loads((tmp_path / "curves.json").read_text())
     assert point["step"] == 8
     assert 0 <= point["mAP"] <= 1
+    assert 0 <= point["train_accuracy"] <= 1
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -65,6 +66,17 @@ def test_training_lowers_the_distance_to_the_teacher(recipe, prepared, tmp_path)
     for run.step in range(stage.steps):
         distances.append(run._train_step(images)["embedding"])
     assert np.mean(distances[-5:]) < np.mean(distances[:5]) - 0.15, distances
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(recipe, prepared, tmp_path):
+    run = trainer(recipe, prepared, tmp_path)
+    run.run(stop_after=0)
+    before = run.checkpoint_path.read_bytes()
+    with torch.no_grad():
+        run.student.project.weight.fill_(torch.nan)
+    with pytest.raises(SystemExit, match="not finite at step 1"):
+        run.run()
+    assert run.checkpoint_path.read_bytes() == before
 
 
 def test_an_unprepared_folder_is_refused_with_the_step_that_makes_it(tmp_path):

@@ -1,0 +1,74 @@
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from reid_edge.datasets import Sample
+from training import prepare, views
+from training.augment import Augmentation, augment, normalise
+
+
+@pytest.fixture
+def samples(tmp_path):
+    rng = np.random.default_rng(0)
+    found = []
+    for pid in (5, 5, 9):
+        path = tmp_path / f"{pid}_{len(found)}.png"
+        cv2.imwrite(str(path), rng.integers(0, 256, (128, 64, 3), np.uint8))
+        found.append(Sample(path, pid, len(found)))
+    return found
+
+
+@pytest.fixture
+def taught(monkeypatch):
+    """Stands in for the teacher; counts its calls."""
+    calls = []
+
+    def teach(images, boxes, teacher_path):
+        calls.append(teacher_path)
+        return np.zeros((len(images), views.COUNT, 256), np.float16)
+
+    monkeypatch.setattr(prepare, "_teach", teach)
+    return calls
+
+
+def test_equal_numbers_in_two_datasets_stay_two_people(samples, taught, tmp_path):
+    out = tmp_path / "out"
+    prepare.prepare({"one": samples, "two": samples[:1]}, Path("teacher.xml"), out)
+    labels = np.load(out / "labels.npy")
+    assert labels.tolist() == [[0, 0], [0, 0], [1, 0], [2, 1]]
+    assert json.loads((out / "index.json").read_text())["sources"] == ["one", "two"]
+    assert np.load(out / "images.npy").shape == (4, 256, 128, 3)
+
+
+def test_a_finished_set_is_left_alone_and_an_unfinished_one_made_anew(samples, taught, tmp_path):
+    out = tmp_path / "out"
+    prepare.prepare({"one": samples}, Path("teacher.xml"), out)
+    prepare.prepare({"one": samples}, Path("teacher.xml"), out)
+    assert len(taught) == 1
+    (out / "index.json").unlink()
+    prepare.prepare({"one": samples}, Path("teacher.xml"), out)
+    assert len(taught) == 2
+
+
+@pytest.mark.parametrize("view", range(views.COUNT))
+def test_the_student_sees_the_crop_that_the_teacher_saw(view):
+    """Two routes to one view: a crop in pixels for the teacher, a sampling grid for the student."""
+    coarse = np.random.default_rng(1).integers(0, 256, (16, 8, 3), np.uint8)
+    picture = cv2.resize(coarse, (128, 256), interpolation=cv2.INTER_CUBIC)
+    box = views.draw_boxes(1, seed=3)[0, view]
+    mirrored = bool(views.MIRRORED[view])
+    teacher = torch.from_numpy(prepare.view_of(picture, box, mirrored).copy())
+    still = Augmentation(0, 0, 0, 0, 0, 0, 0, 0, 0)
+    student = augment(
+        torch.from_numpy(picture)[None],
+        torch.from_numpy(box)[None],
+        torch.tensor([mirrored]),
+        still,
+        torch.Generator(),
+    )
+    expected = normalise(teacher.permute(2, 0, 1)[None].float())
+    assert (student - expected).abs().mean() < 0.05
