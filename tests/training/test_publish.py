@@ -9,6 +9,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("safetensors")
 
 from reid_edge import ReId, datasets, read_image
+from reid_edge.errors import DatasetError
 from training.augment import normalise
 from training.publish import publish
 from training.sets import PreparedSet
@@ -91,3 +92,12 @@ def test_the_head_is_fitted_so_that_half_is_the_even_point(trained, people, tmp_
     assert (scores[apart & same].mean() + scores[apart & ~same].mean()) / 2 == pytest.approx(
         0.5, abs=0.01
     )
+
+
+def test_two_tests_of_one_layout_are_refused_before_anything_is_written(trained, people, tmp_path):
+    weights, out = tmp_path / "w.safetensors", tmp_path / "bundle"
+    specs = [f"folder:{people}"] * 2
+    with pytest.raises(DatasetError, match="same layout"):
+        publish(trained.checkpoint_path, CARD, datasets.folder(people), specs, weights, out)
+    assert not weights.exists()
+    assert not out.exists()
