@@ -5,8 +5,6 @@ import json
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="the train extra is not installed")
-
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):

@@ -1,7 +1,8 @@
 from dataclasses import fields
 
 import pytest
-import torch
+
+torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from training.augment import MEAN, STD, Augmentation, augment, normalise
 

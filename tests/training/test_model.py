@@ -1,4 +1,7 @@
-import torch
+import pytest
+
+torch = pytest.importorskip("torch", reason="the train extra is not installed")
+
 from torch import nn
 
 from training.model import Architecture, EdgeDenseNet

@@ -4,7 +4,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
+
+torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from reid_edge.datasets import Sample
 from training import prepare, views

@@ -3,7 +3,9 @@ import json
 import cv2
 import numpy as np
 import pytest
-import torch
+
+torch = pytest.importorskip("torch", reason="the train extra is not installed")
+pytest.importorskip("matplotlib", reason="the train extra is not installed")
 
 pytest.importorskip("onnx")
 pytest.importorskip("safetensors")

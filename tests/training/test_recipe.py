@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("torch", reason="the train extra is not installed")
+
 from training.recipe import Recipe, Stage
 
 SHIPPED = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.json"))

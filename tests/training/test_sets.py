@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+pytest.importorskip("torch", reason="the train extra is not installed")
+
 from training import views
 from training.sets import Batches, PreparedSet
 

@@ -3,7 +3,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
+
+torch = pytest.importorskip("torch", reason="the train extra is not installed")
+pytest.importorskip("matplotlib", reason="the train extra is not installed")
 
 from training.augment import Augmentation
 from training.sets import PreparedSet
