@@ -58,7 +58,9 @@ def _predict(arguments: argparse.Namespace) -> int:
         for path, score in zip(others, scores, strict=True)
     ]
     if arguments.json:
-        _print_json({"model": info["model"], "reference": first, "results": rows})
+        about = ("model", "version", "licence", "backend", "device", "precision", "thresholds")
+        described = {name: info[name] for name in about}
+        _print_json({**described, "reference": first, "results": rows})
         return 0
     table = _table(f"compared with {first}", "picture", "score", "verdict")
     for row in rows:
@@ -131,7 +133,11 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         added.add_argument("--model", help="a shipped model's name or a bundle's folder")
         added.add_argument("--backend", default="auto", help="auto, openvino or onnxruntime")
-        added.add_argument("--precision", default="auto", help="auto, fp32, fp16 or int8")
+        added.add_argument(
+            "--precision",
+            default="auto",
+            help="auto or fp32; fp16 and int8 where the model has them",
+        )
         added.add_argument("--device", help="cpu, cuda or cuda:N")
         added.add_argument("--json", action="store_true", help="print one JSON object")
         return added

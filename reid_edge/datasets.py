@@ -47,11 +47,12 @@ def open_test(spec: str) -> QueryGallery:
         DatasetError: another layout, or a folder that is not laid out so.
     """
     layout, separator, path = spec.partition(":")
+    root = Path(path).expanduser()  # no shell does it behind a colon
     if not separator or layout not in ("market1501", "folder", "pku"):
         raise DatasetError(f"{spec!r}: give LAYOUT:PATH, where LAYOUT is market1501, folder or pku")
     if layout == "market1501":
-        return market1501_test(path)
-    return one_query_per_camera(pku(path) if layout == "pku" else folder(path))
+        return market1501_test(root)
+    return one_query_per_camera(pku(root) if layout == "pku" else folder(root))
 
 
 def folder(path: str | Path) -> list[Sample]:
@@ -105,7 +106,9 @@ def pku(root: str | Path) -> list[Sample]:
             continue
         match = _PKU_NAME.fullmatch(file.stem)
         if match is None or not _PKU_FOLDER.fullmatch(file.parent.name):
-            raise DatasetError(f"{file}: expected <pid>/<cam>_<orientation>.png")
+            raise DatasetError(
+                f"{file}: expected <pid>/<cam>_<orientation>.png; move other files elsewhere"
+            )
         samples.append(Sample(file, int(file.parent.name), int(match["camid"])))
     return samples
 
@@ -132,7 +135,18 @@ def one_query_per_camera(samples: list[Sample]) -> QueryGallery:
             gallery.append(sample)
     if not query:
         raise DatasetError(
-            "no identity was seen by two cameras, so nothing can be asked across cameras"
+            "no identity was seen by two cameras, so nothing can be asked across cameras; "
+            "check that the names are PID_cCAM_* with the camera's number behind the c"
+        )
+    found = {(sample.pid, sample.camid) for sample in gallery}
+    if not any(
+        (sample.pid, camid) in found
+        for sample in query
+        for camid in cameras[sample.pid] - {sample.camid}
+    ):
+        raise DatasetError(
+            "no query has a match in the gallery: each identity's first picture from each camera "
+            "asks, so some identity needs a second picture from one of its cameras"
         )
     return QueryGallery(query, gallery)
 

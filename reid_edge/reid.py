@@ -118,11 +118,11 @@ class ReId:
         embeddings = self._embed(collector.unique)
         return embeddings if places == list(range(len(embeddings))) else embeddings[places]
 
-    def embed_files(self, paths: Sequence[str | Path]) -> NDArray[np.float32]:
+    def embed_files(self, paths: str | Path | Sequence[str | Path]) -> NDArray[np.float32]:
         """Embed picture files; they are decoded one at a time, so memory stays bounded.
 
         Args:
-            paths: JPEG, PNG, BMP or WebP files.
+            paths: JPEG, PNG, BMP or WebP files; or one of them.
 
         Returns:
             float32 (n, d), as `embed`.
@@ -132,6 +132,8 @@ class ReId:
             ImageFileError: a file that can't be read as a picture; it is named.
             BackendError: the engine failed.
         """
+        if isinstance(paths, (str, Path)):
+            paths = [paths]
         if not paths:
             raise EmptyInputError("there are no paths; pass at least one picture file")
         model = self.bundle

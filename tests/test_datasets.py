@@ -90,7 +90,7 @@ def test_an_unknown_layout_lists_the_known_ones(spec):
 
 
 def test_a_colon_in_the_path_is_part_of_it(touch):
-    root = touch("a:b/1_c1_x.jpg", "a:b/1_c2_x.jpg")
+    root = touch("a:b/1_c1_x.jpg", "a:b/1_c2_x.jpg", "a:b/1_c2_y.jpg")
     assert len(datasets.open_test(f"folder:{root / 'a:b'}").query) == 2
 
 
@@ -116,3 +116,15 @@ def test_junk_neither_asks_nor_is_asked_for():
 def test_one_camera_only_cannot_be_a_test():
     with pytest.raises(DatasetError, match="no identity was seen by two cameras"):
         datasets.one_query_per_camera(samples((1, 1), (2, 1), (2, 1)))
+
+
+def test_people_with_one_picture_a_camera_cannot_be_measured(touch):
+    folder = touch("0001_c1_1.jpg", "0001_c2_1.jpg", "0002_c1_1.jpg", "0002_c2_1.jpg")
+    with pytest.raises(DatasetError, match="needs a second picture"):
+        datasets.open_test(f"folder:{folder}")
+
+
+def test_a_home_folder_behind_the_colon_is_found(touch, monkeypatch):
+    folder = touch("0001_c1_1.jpg", "0001_c2_1.jpg", "0001_c2_2.jpg")
+    monkeypatch.setenv("HOME", str(folder))
+    assert len(datasets.open_test("folder:~").gallery) == 1

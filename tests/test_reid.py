@@ -118,6 +118,7 @@ def test_files_are_embedded_as_their_pictures_are(tiny, picture_file):
     paths = [picture_file(f"{seed}.png", _tiny.picture(seed)) for seed in range(35)]
     expected = tiny.embed([read_image(path) for path in paths])
     np.testing.assert_allclose(tiny.embed_files(paths), expected, atol=1e-6)
+    np.testing.assert_allclose(tiny.embed_files(paths[0]), expected[:1], atol=1e-6)
     with pytest.raises(errors.EmptyInputError, match="at least one picture file"):
         tiny.embed_files([])
 

@@ -24,6 +24,11 @@ def main(argv: list[str] | None = None) -> int:
     except ReidEdgeError as error:
         print(f"error: {visible(str(error))}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        if error.name not in ("matplotlib", "onnx", "safetensors", "torch"):
+            raise
+        print(f"error: {error.name} is missing: pip install '.[train,export]'", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
