@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from reid_edge._text import visible
+from reid_edge._command import finish
 from reid_edge.errors import (
     OptionError,
     PrecisionUnavailableError,
-    ReidEdgeError,
     UnknownPrecisionError,
 )
 
@@ -84,19 +83,16 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 1 an error, 2 wrong usage, 130 after Ctrl-C.
     """
-    try:
-        options = _parser().parse_args(argv)
-        _check_precisions(options.precision, options.calibration)
-        # Imported late: --help and wrong usage need neither numpy nor onnx.
-        from .convert import convert
+    return finish(lambda: _export(argv))
 
-        files = convert(options.weights, options.out, options.name, options.force)
-    except ReidEdgeError as error:
-        print(f"error: {visible(str(error))}", file=sys.stderr)
-        return 2 if isinstance(error, OptionError) else 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+
+def _export(argv: list[str] | None) -> int:
+    options = _parser().parse_args(argv)
+    _check_precisions(options.precision, options.calibration)
+    # Imported late: --help and wrong usage need neither numpy nor onnx.
+    from .convert import convert
+
+    files = convert(options.weights, options.out, options.name, options.force)
     for path in files:
         print(f"wrote {path} ({_size(path.stat().st_size)})")
     print(f"next: python -m reid_edge predict --model {shlex.quote(str(options.out))} a.jpg b.jpg")

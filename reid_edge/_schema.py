@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import BundleSchemaError
+
+Choice = TypeVar("Choice", bound=str)
 
 _HUGE = 1e30  # far inside float32
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -44,12 +46,13 @@ class Reader:
             raise self._refuse(name, "a string")
         return value
 
-    def choice(self, name: str, choices: Sequence[str]) -> str:
+    def choice(self, name: str, choices: Sequence[Choice]) -> Choice:
         """One of some strings."""
         value = self._take(name)
-        if not isinstance(value, str) or value not in choices:
-            raise self._refuse(name, " or ".join(map(repr, choices)))
-        return value
+        for choice in choices:
+            if value == choice:
+                return choice
+        raise self._refuse(name, " or ".join(map(repr, choices)))
 
     def sha256(self, name: str) -> str:
         """64 lower-case hexadecimal digits."""

@@ -189,7 +189,7 @@ def load(folder: str | Path) -> Bundle:
         licence_summary=licence.text("summary"),
         height=size.integer("height", 8, 2048),
         width=size.integer("width", 8, 2048),
-        resize=size.choice("resize", ("area", "linear")),  # type: ignore[arg-type]
+        resize=size.choice("resize", ("area", "linear")),
         embedding_size=embedding_size,
         graphs=graphs,
         default_precision=default,

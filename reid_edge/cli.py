@@ -14,9 +14,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ._command import finish
 from ._text import visible
 from ._version import __version__
-from .errors import OptionError, ReidEdgeError
 from .reid import ReId
 
 if TYPE_CHECKING:
@@ -32,19 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # escapes for what its encoding lacks
             stream.reconfigure(errors="backslashreplace")
-    try:
-        result: int = arguments.run(arguments)
-        sys.stdout.flush()
-    except ReidEdgeError as error:
-        print(f"error: {visible(str(error))}", file=sys.stderr)
-        return 2 if isinstance(error, OptionError) else 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return result
+    return finish(lambda: arguments.run(arguments))
 
 
 def _predict(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -89,7 +89,7 @@ class ReId:
                 f"a has {len(first)} pictures and b has {len(second)}; lists are compared item by "
                 "item, so pass lists of one length, or one bare picture to compare with each"
             )
-        embeddings = self._embed(collector.unique)
+        embeddings = self._embed_pictures(collector.unique)
         count = max(len(first), len(second))
         scores = np.empty(count, np.float32)
         for start in range(0, count, _PAIRS):  # references are many times smaller than embeddings
@@ -115,7 +115,7 @@ class ReId:
         """
         collector = images.Collector()
         places, _ = collector.add(pictures, "pictures")
-        embeddings = self._embed(collector.unique)
+        embeddings = self._embed_pictures(collector.unique)
         return embeddings if places == list(range(len(embeddings))) else embeddings[places]
 
     def embed_files(self, paths: str | Path | Sequence[str | Path]) -> NDArray[np.float32]:
@@ -136,17 +136,15 @@ class ReId:
             paths = [paths]
         if not paths:
             raise EmptyInputError("there are no paths; pass at least one picture file")
-        model = self.bundle
-        found = np.empty((len(paths), model.embedding_size), np.float32)
-        batch = np.empty((min(_BATCH, len(paths)), model.height, model.width, 3), np.uint8)
-        for start in range(0, len(paths), _BATCH):
-            part = paths[start : start + _BATCH]
-            for row, path in enumerate(part):
+        files = paths
+
+        def fill(rows: NDArray[np.uint8], place: slice) -> None:
+            for row, path in enumerate(files[place]):
                 picture = read_image(path)
                 images.check(picture, str(path))
-                images.fill(batch[row : row + 1], [picture], model.resize)
-            found[start : start + len(part)] = self._embed(list(batch[: len(part)]))
-        return found
+                images.fill(rows[row : row + 1], [picture], self.bundle.resize)
+
+        return self._embed(len(files), fill)
 
     def score(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
         """Score embeddings row by row.
@@ -231,20 +229,28 @@ class ReId:
             raise ClosedError("this ReId is closed; make a new one")
         return self._backend
 
-    def _embed(self, pictures: list[NDArray[Any]]) -> NDArray[np.float32]:
+    def _embed_pictures(self, pictures: list[NDArray[Any]]) -> NDArray[np.float32]:
+        def fill(rows: NDArray[np.uint8], place: slice) -> None:
+            images.fill(rows, pictures[place], self.bundle.resize)
+
+        return self._embed(len(pictures), fill)
+
+    def _embed(
+        self, count: int, fill: Callable[[NDArray[np.uint8], slice], None]
+    ) -> NDArray[np.float32]:
+        """Embed `count` pictures, batch by batch; `fill` writes those of a place into its rows."""
         backend = self._running()
         model = self.bundle
-        found = np.empty((len(pictures), model.embedding_size), np.float32)
-        batch = np.empty((min(_BATCH, len(pictures)), model.height, model.width, 3), np.uint8)
-        for place in _parts(len(pictures)):
-            part = pictures[place]
-            rows = batch[: len(part)]
-            images.fill(rows, part, model.resize)
+        found = np.empty((count, model.embedding_size), np.float32)
+        batch = np.empty((min(_BATCH, count), model.height, model.width, 3), np.uint8)
+        for place in _parts(count):
+            rows = batch[: place.stop - place.start]
+            fill(rows, place)
             embeddings = backend.run(rows)
             # Assigning a single row would spread it over the whole part.
-            if embeddings.shape != (len(part), model.embedding_size):
+            if embeddings.shape != (len(rows), model.embedding_size):
                 raise BundleGraphError(
-                    f"{model.path}: the graph gives {embeddings.shape} for {len(part)} pictures; "
+                    f"{model.path}: the graph gives {embeddings.shape} for {len(rows)} pictures; "
                     "export the bundle again"
                 )
             found[place] = embeddings

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from reid_edge import datasets
-from reid_edge._text import visible
-from reid_edge.errors import ReidEdgeError
+from reid_edge._command import finish
+from reid_edge.errors import MissingDependencyError
 
 from . import held_out
 
@@ -19,19 +19,20 @@ _HERE = Path(__file__).parent
 def main(argv: list[str] | None = None) -> int:
     """Run one step and give its exit code."""
     arguments = _parser().parse_args(argv)
+    return finish(
+        lambda: _run(arguments), "interrupted; the same command goes on from the last checkpoint"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         arguments.run(arguments)
-    except ReidEdgeError as error:
-        print(f"error: {visible(str(error))}", file=sys.stderr)
-        return 1
     except ModuleNotFoundError as error:
         if error.name not in ("matplotlib", "onnx", "safetensors", "torch"):
             raise
-        print(f"error: {error.name} is missing: pip install '.[train,export]'", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
+        raise MissingDependencyError(
+            f"{error.name} is not installed: pip install '.[train,export]'"
+        ) from error
     return 0
 
 
