@@ -116,6 +116,26 @@ class MissingDependencyError(BackendError, ImportError):
     """An optional package is not installed; the message names the extra to install."""
 
 
+class GpuMemoryError(BackendError):
+    """The GPU has no room left for the engine or its buffers."""
+
+
+class DriverError(BackendError):
+    """No NVIDIA driver, or one that is too old for the installed TensorRT."""
+
+
+class EngineBuildError(BackendError):
+    """TensorRT refused a graph or could not build an engine from it."""
+
+
+class EngineCacheError(BackendError):
+    """A folder of engines that cannot be used, or that other users could have tampered with."""
+
+
+class EnginePlanError(BackendError):
+    """A built engine that TensorRT does not load, or that does not fit its bundle."""
+
+
 class ClosedError(ReidEdgeError, RuntimeError):
     """A ReId that was used after close()."""
 

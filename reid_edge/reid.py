@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,8 +22,6 @@ from .image_files import read_image
 
 __all__ = ["ReId"]
 
-# Larger batches are no faster on a CPU and cost memory: activations are held per picture.
-_BATCH = 32
 _PAIRS = 1 << 14
 
 
@@ -39,9 +37,15 @@ class ReId:
 
     Args:
         model: None for the default model, the name of a shipped one, or a bundle's folder.
-        backend: `auto`, `openvino` or `onnxruntime`.
+        backend: `auto`, `openvino`, `onnxruntime`, `tensorrt` or `tensorrt_rtx`.
         precision: `auto`, `fp32`, `fp16` or `int8`, as far as the model and the device have it.
         device: `cpu`, `cuda` or `cuda:N`; None takes the best that is there.
+        allow_unverified: run a precision whose loss of accuracy was not measured, or was found
+            too large.
+        engine_dir: where built TensorRT engines are kept; None takes the folder in the
+            environment variable REID_EDGE_CACHE, else the user's cache folder.
+        max_batch: the largest batch of a TensorRT engine, 1...1024 pictures.
+        cuda_graphs: replay recorded launches in TensorRT; off until it has been run on hardware.
 
     Raises:
         OptionError: a model, backend, precision or device that does not exist or go together.
@@ -55,10 +59,18 @@ class ReId:
         backend: str = "auto",
         precision: str = "auto",
         device: str | None = None,
+        *,
+        allow_unverified: bool = False,
+        engine_dir: str | Path | None = None,
+        max_batch: int = 32,
+        cuda_graphs: bool = False,
     ) -> None:
+        engine = backends.EngineOptions(
+            engine_dir, backends.BuildOptions(max_batch=max_batch), cuda_graphs
+        )
         self.bundle = bundle.load(bundle.find(model))
         self._backend: backends.Backend | None = backends.choose(
-            self.bundle, backend, precision, device
+            self.bundle, backend, precision, device, allow_unverified, engine
         )
 
     def predict(self, a: Any, b: Any) -> NDArray[np.float32]:
@@ -235,28 +247,12 @@ class ReId:
 
         return self._embed(len(pictures), fill)
 
-    def _embed(
-        self, count: int, fill: Callable[[NDArray[np.uint8], slice], None]
-    ) -> NDArray[np.float32]:
+    def _embed(self, count: int, fill: backends.Fill) -> NDArray[np.float32]:
         """Embed `count` pictures, batch by batch; `fill` writes those of a place into its rows."""
-        backend = self._running()
-        model = self.bundle
-        found = np.empty((count, model.embedding_size), np.float32)
-        batch = np.empty((min(_BATCH, count), model.height, model.width, 3), np.uint8)
-        for place in _parts(count):
-            rows = batch[: place.stop - place.start]
-            fill(rows, place)
-            embeddings = backend.run(rows)
-            # Assigning a single row would spread it over the whole part.
-            if embeddings.shape != (len(rows), model.embedding_size):
-                raise BundleGraphError(
-                    f"{model.path}: the graph gives {embeddings.shape} for {len(rows)} pictures; "
-                    "export the bundle again"
-                )
-            found[place] = embeddings
+        found = self._running().embed(count, fill)
         if not np.isfinite(found).all():
             raise BundleGraphError(
-                f"{model.path}: the graph gives NaN or infinite embeddings; "
+                f"{self.bundle.path}: the graph gives NaN or infinite embeddings; "
                 "export the bundle again, or use precision='fp32'"
             )
         return found
@@ -281,15 +277,3 @@ class ReId:
             )
         with np.errstate(over="ignore"):  # infinities are refused by the head
             return np.ascontiguousarray(rows, np.float32)
-
-
-def _parts(count: int) -> Iterator[slice]:
-    """Cut `count` pictures into batches whose sizes are powers of two.
-
-    Engines keep memory for each batch size they have met: six sizes instead of 32.
-    """
-    start = 0
-    while start < count:
-        size = min(_BATCH, 1 << ((count - start).bit_length() - 1))
-        yield slice(start, start + size)
-        start += size

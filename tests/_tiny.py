@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from reid_edge.backends._protocol import embed_in_parts
+
 HEIGHT, WIDTH, SIZE = 32, 16, 8
 COSINE = {"type": "cosine", "scale": 6.0, "bias": -3.0}
 
@@ -161,6 +163,9 @@ class Counting:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
+
+    def embed(self, count, fill):
+        return embed_in_parts(self, self.inner._bundle, count, fill)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         self.passes += len(batch)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from ..engines import BuildOptions, EngineOptions
 from ._choose import NAMES, choose
-from ._protocol import Backend
+from ._protocol import Backend, Fill
 
-__all__ = ["NAMES", "Backend", "choose"]
+__all__ = ["NAMES", "Backend", "BuildOptions", "EngineOptions", "Fill", "choose"]

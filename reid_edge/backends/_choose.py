@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 from ..bundle import Bundle
+from ..engines import EngineOptions
 from ..errors import (
     BackendError,
     PrecisionUnavailableError,
@@ -15,30 +16,35 @@ from ..errors import (
     UnknownDeviceError,
     UnknownPrecisionError,
 )
-from . import _cuda
+from . import _cuda, _processor
 from ._protocol import Backend
 
 _DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,3})?")
-NAMES = ("openvino", "onnxruntime")
+NAMES = ("openvino", "onnxruntime", "tensorrt", "tensorrt_rtx")
 PRECISIONS = ("fp32", "fp16", "int8")
-
-# What runs on a CPU, fastest first, and on a GPU.
-_CPU_PRECISIONS = ("fp32",)
-_GPU_PRECISIONS = ("fp32",)
+DEFAULT_ENGINE = EngineOptions()
 
 
 def choose(
-    bundle: Bundle, backend: str = "auto", precision: str = "auto", device: str | None = None
+    bundle: Bundle,
+    backend: str = "auto",
+    precision: str = "auto",
+    device: str | None = None,
+    allow_unverified: bool = False,
+    engine: EngineOptions = DEFAULT_ENGINE,
 ) -> Backend:
     """Compile a bundle for the backend that was asked for, or for the best that works here.
 
     Args:
         bundle: the model.
-        backend: `auto` or one of `NAMES`.  `auto` takes ONNX Runtime on a CUDA GPU where both are
-            there, then OpenVINO, then ONNX Runtime on the CPU; a backend that should work but
-            does not is passed over with one warning.
-        precision: `auto` or one of `PRECISIONS`.
+        backend: `auto` or one of `NAMES`.  `auto` takes TensorRT and then ONNX Runtime on a CUDA
+            GPU where both package and driver are there, then OpenVINO, then ONNX Runtime on the
+            CPU; a backend that should work but does not is passed over with one warning.
+        precision: `auto` or one of `PRECISIONS`; `auto` takes the bundle's default, which may be
+            the fastest one that the place offers and whose accuracy gate was passed.
         device: `cpu`, `cuda` or `cuda:N`; None leaves it to the backend.
+        allow_unverified: run a precision whose accuracy gate was not passed.
+        engine: how TensorRT engines are built and kept.
 
     Raises:
         OptionError: a backend, precision or device that does not exist or does not go together.
@@ -51,15 +57,18 @@ def choose(
         raise UnknownPrecisionError(
             f"no precision {precision!r}: give auto, {', '.join(PRECISIONS)}"
         )
-    candidates = _candidates(backend, device)
     failures: list[str] = []
-    for index, (name, place) in enumerate(candidates):
-        graph = _graph(bundle, precision, place)
+    refusal: PrecisionUnavailableError | None = None
+    failure: BackendError | None = None
+    for name, place in _candidates(backend, device):
         try:
-            found = _start(name, bundle, graph, place)
+            graph = graph_for(bundle, precision, name, place, allow_unverified)
+            found = _start(name, bundle, graph, place, engine)
+        except PrecisionUnavailableError as error:
+            refusal = refusal or error
+            continue
         except BackendError as error:
-            if index == len(candidates) - 1:
-                raise
+            failure = error
             failures.append(f"{name} on {place}: {error}")
             continue
         if failures:
@@ -71,7 +80,9 @@ def choose(
                 stacklevel=3,
             )
         return found
-    raise AssertionError("there is always a candidate")
+    reason = failure or refusal
+    assert reason is not None  # there is always a candidate
+    raise reason
 
 
 def _candidates(backend: str, device: str | None) -> list[tuple[str, str]]:
@@ -82,17 +93,32 @@ def _candidates(backend: str, device: str | None) -> list[tuple[str, str]]:
         if device not in (None, "cpu"):
             raise UnknownDeviceError(
                 f"the openvino backend runs on the CPU, not on {device!r}; "
-                "use backend='onnxruntime' for a CUDA GPU"
+                "use backend='tensorrt' or 'onnxruntime' for a CUDA GPU"
             )
         return [("openvino", "cpu")]
+    if backend in ("tensorrt", "tensorrt_rtx"):
+        if device == "cpu":
+            raise UnknownDeviceError(
+                f"the {backend} backend runs on NVIDIA GPUs; use backend='openvino' on the CPU"
+            )
+        return [(backend, device or "cuda")]
     if device is not None and device != "cpu":
-        return [("onnxruntime", device)]
+        on_gpu = [("tensorrt", device)] if backend == "auto" and _has_tensorrt() else []
+        return [*on_gpu, ("onnxruntime", device)]
     # The driver is asked last: cuInit takes time, and processes that called it must not fork.
-    cuda = device is None and _onnxruntime_has_cuda() and _cuda.driver_present()
+    packages = [
+        name
+        for name, installed in (("tensorrt", _has_tensorrt), ("onnxruntime", _onnxruntime_has_cuda))
+        if device is None and backend in ("auto", name) and installed()
+    ]
+    on_gpu = [(name, "cuda") for name in packages] if packages and _cuda.driver_present() else []
     if backend == "onnxruntime":
-        return [("onnxruntime", "cuda" if cuda else "cpu")]
-    on_cpu = [("openvino", "cpu"), ("onnxruntime", "cpu")]
-    return ([("onnxruntime", "cuda")] if cuda else []) + on_cpu
+        return on_gpu or [("onnxruntime", "cpu")]
+    return [*on_gpu, ("openvino", "cpu"), ("onnxruntime", "cpu")]
+
+
+def _has_tensorrt() -> bool:
+    return importlib.util.find_spec("tensorrt") is not None
 
 
 def _onnxruntime_has_cuda() -> bool:
@@ -104,35 +130,77 @@ def _onnxruntime_has_cuda() -> bool:
     )
 
 
-def _graph(bundle: Bundle, precision: str, device: str) -> str:
-    """The graph that serves a precision on a device."""
-    offered = _CPU_PRECISIONS if device == "cpu" else _GPU_PRECISIONS
+def graph_for(
+    bundle: Bundle, precision: str, backend: str, device: str, allow_unverified: bool
+) -> str:
+    """The graph that serves a precision on a backend and device.
+
+    Raises:
+        PrecisionUnavailableError: the place does not offer it, the bundle has no such graph, or
+            its accuracy gate was not passed.
+    """
     if precision == "auto":
         precision = bundle.default_precision
-        if precision == "auto":
-            precision = next(
-                name
-                for name in offered
-                if name in bundle.graphs and (name == "fp32" or bundle.gates.get(name, False))
-            )
-    bundle.graph(precision)
+    if precision == "auto":
+        fast = _fastest(backend, device)
+        graph = _graph_name(fast, backend)
+        precision = fast if graph in bundle.graphs and bundle.gates.get(graph) else "fp32"
+    graph = _graph_name(precision, backend)
+    _check_offered(precision, backend, device, allow_unverified)
+    bundle.graph(graph)
+    if graph != "fp32" and not bundle.gates.get(graph) and not allow_unverified:
+        state = "failed" if graph in bundle.gates else "has not been put to"
+        raise PrecisionUnavailableError(
+            f"the {graph} graph of model {bundle.name!r} {state} the accuracy gate; "
+            "use precision='fp32', export it again with other calibration pictures, or run it all "
+            "the same with allow_unverified=True"
+        )
+    return graph
+
+
+def _graph_name(precision: str, backend: str) -> str:
+    """TensorRT takes INT8 with FP16 around it, CPUs with FP32."""
+    on_tensorrt = backend in ("tensorrt", "tensorrt_rtx")
+    return "int8_fp16" if precision == "int8" and on_tensorrt else precision
+
+
+def _fastest(backend: str, device: str) -> str:
+    """The precision to prefer."""
+    if device != "cpu":
+        return "fp16"
+    return "int8" if backend == "openvino" and _processor.has_fast_int8() else "fp32"
+
+
+def _check_offered(precision: str, backend: str, device: str, allow_unverified: bool) -> None:
     if precision == "fp16" and device == "cpu":
         raise PrecisionUnavailableError(
             "fp16 is for GPUs: CPUs would widen it to float32 and gain nothing; "
             "use precision='fp32' here"
         )
-    if precision not in offered:
+    if precision != "int8":
+        return
+    if backend == "onnxruntime" and device != "cpu":
         raise PrecisionUnavailableError(
-            f"this version of reid_edge does not run {precision} on {device} yet; use 'fp32'"
+            "ONNX Runtime's CUDA provider does not compute in int8; use backend='tensorrt', or "
+            "precision='fp16'"
         )
-    return precision
+    if device == "cpu" and not _processor.has_fast_int8() and not allow_unverified:
+        raise PrecisionUnavailableError(
+            "int8 is for CPUs with VNNI or AMX, where its accuracy was measured, and this one "
+            "reports neither; use precision='fp32', or run it all the same with "
+            "allow_unverified=True"
+        )
 
 
-def _start(name: str, bundle: Bundle, graph: str, device: str) -> Backend:
+def _start(name: str, bundle: Bundle, graph: str, device: str, engine: EngineOptions) -> Backend:
     if name == "openvino":
         from .openvino import OpenVinoBackend
 
         return OpenVinoBackend(bundle, graph)
-    from .onnxruntime import OnnxRuntimeBackend
+    if name == "onnxruntime":
+        from .onnxruntime import OnnxRuntimeBackend
 
-    return OnnxRuntimeBackend(bundle, graph, device)
+        return OnnxRuntimeBackend(bundle, graph, device)
+    from ._engine import start
+
+    return start(name, bundle, graph, device, engine)

@@ -17,7 +17,7 @@ from ..errors import (
     MissingDependencyError,
     UnknownDeviceError,
 )
-from ._protocol import Port, check_ports
+from ._protocol import Fill, Port, check_ports, embed_in_parts
 
 _TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
@@ -35,6 +35,7 @@ class OnnxRuntimeBackend:
                 "the onnxruntime backend needs ONNX Runtime: pip install 'reid-edge[cuda]' for "
                 "NVIDIA GPUs, or pip install onnxruntime for the CPU"
             ) from error
+        self._bundle = bundle
         content = bundle.graph(graph).read()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # errors arrive as exceptions, not twice
@@ -74,6 +75,10 @@ class OnnxRuntimeBackend:
         except Exception as error:  # as above
             raise BackendError(f"ONNX Runtime failed: {error}") from error
         return found
+
+    def embed(self, count: int, fill: Fill) -> NDArray[np.float32]:
+        """See `Backend.embed`."""
+        return embed_in_parts(self, self._bundle, count, fill)
 
     def close(self) -> None:
         """See `Backend.close`."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..bundle import Bundle
 from ..errors import BackendError, BundleGraphError, ClosedError, MissingDependencyError
-from ._protocol import Port, check_ports
+from ._protocol import Fill, Port, check_ports, embed_in_parts
 
 _TYPES = {"u8": "uint8", "f32": "float32"}
 
@@ -31,6 +31,7 @@ class OpenVinoBackend:
             raise MissingDependencyError(
                 "the openvino backend needs the openvino package: pip install openvino"
             ) from error
+        self._bundle = bundle
         content = bundle.graph(graph).read()
         path = bundle.graph(graph).path
         try:
@@ -82,6 +83,10 @@ class OpenVinoBackend:
                 raise BackendError(f"OpenVINO failed: {_first_line(error)}") from error
             # The request's own buffer is overwritten by the next run.
             return np.array(self._request.get_output_tensor(0).data)
+
+    def embed(self, count: int, fill: Fill) -> NDArray[np.float32]:
+        """See `Backend.embed`."""
+        return embed_in_parts(self, self._bundle, count, fill)
 
     def close(self) -> None:
         """See `Backend.close`."""

@@ -1,0 +1,182 @@
+"""From a bundle to a running TensorRT backend: the module, the GPU, and the plan, built or kept."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .. import engine_cache, engines
+from .._build_display import BuildDisplay
+from ..bundle import Bundle
+from ..engines import BuildOptions, EngineOptions
+from ..errors import DriverError, EnginePlanError, MissingDependencyError, OptionError
+from . import _cuda
+from .tensorrt import TensorRtBackend
+
+MODULES = ("tensorrt", "tensorrt_rtx")
+_EXTRAS = {
+    "tensorrt": "pip install 'reid-edge[tensorrt]'; on a Jetson it comes with JetPack: make the "
+    "virtual environment with --system-site-packages",
+    "tensorrt_rtx": "pip install 'reid-edge[rtx]'",
+}
+
+
+def start(
+    module: str, bundle: Bundle, graph: str, device: str, options: EngineOptions
+) -> TensorRtBackend:
+    """Load the engine of a graph, after building it where there is none that fits.
+
+    Raises:
+        BackendError: no driver, no TensorRT, a graph that it refuses, no memory, no safe folder.
+        BundleError: the graph is damaged.
+    """
+    gpu = _cuda.open_gpu(int(device.partition(":")[2] or 0))
+    trt = load(module)
+    folder = engine_cache.folder_for(options.folder)
+    build = aimed(trt, gpu.info, options.build)
+    wanted = describe(trt, bundle, graph, gpu.info, build)
+    plan, reason = engine_cache.find(folder, wanted)
+    replaces = plan is not None
+    if plan is not None:
+        try:
+            return TensorRtBackend(trt, gpu, bundle, plan, graph, options.cuda_graphs)
+        except EnginePlanError as error:
+            reason = str(error)
+    plan, _ = built(trt, bundle, graph, gpu, folder, build, reason, replaces=replaces)
+    return TensorRtBackend(trt, gpu, bundle, plan, graph, options.cuda_graphs)
+
+
+def load(module: str) -> Any:
+    """Import `tensorrt` or `tensorrt_rtx`; a driver must have been found before.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+        DriverError: the driver is older than the CUDA version that the package was built for.
+    """
+    needed = _cuda_major(module)
+    if _cuda.driver_present() and needed > _cuda.driver_version()[0]:
+        found = ".".join(map(str, _cuda.driver_version()))
+        raise DriverError(
+            f"the NVIDIA driver serves CUDA {found}, but {module} was built for CUDA {needed}; "
+            f"update the driver, or install the package for CUDA {found.partition('.')[0]}"
+        )
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the {module} backend needs NVIDIA's {module} package ({error}): {_EXTRAS[module]}"
+        ) from error
+
+
+def aimed(trt: Any, info: _cuda.GpuInfo, build: BuildOptions) -> BuildOptions:
+    """The options with TensorRT-RTX's target: the GPU that is there, where it has that target.
+
+    RTX plans are built for a compute capability, so one that was built ahead of time serves.
+    """
+    if not engines.is_rtx(trt) or build.target is not None:
+        return build
+    major, minor = info.compute_capability
+    known = hasattr(trt.ComputeCapability, f"SM{major}{minor}")
+    return replace(build, target=info.compute_capability if known else None)
+
+
+def describe(
+    trt: Any, bundle: Bundle, graph: str, info: _cuda.GpuInfo | None, build: BuildOptions
+) -> engine_cache.Wanted:
+    """What the engine depends on.
+
+    Args:
+        info: the GPU; None for a build ahead of time, which `build.target` describes.
+    """
+    gpu: dict[str, Any] = {}
+    if build.target is not None:
+        gpu["compute_capability"] = list(build.target)
+    elif info is not None:
+        gpu = {
+            "name": info.name,
+            "compute_capability": list(info.compute_capability),
+            "multiprocessors": info.multiprocessors,
+            # What a driver reserves differs a little from version to version.
+            "memory_gib": round(info.memory / (1 << 30)),
+        }
+    else:
+        raise OptionError("without a GPU, give a target to build for, such as sm86")
+    return engine_cache.Wanted(
+        engine=trt.__name__,
+        version=str(trt.__version__),
+        model=bundle.name,
+        graph=graph,
+        graph_sha256=bundle.graph(graph).sha256,
+        gpu=gpu,
+        profiles=[[p.low, p.best, p.high] for p in build.profiles()],
+        options={"workspace": build.workspace, "level": build.level},
+    )
+
+
+def built(
+    trt: Any,
+    bundle: Bundle,
+    graph: str,
+    gpu: _cuda.Gpu | None,
+    folder: Path,
+    build: BuildOptions,
+    reason: str,
+    must_keep: bool = False,
+    replaces: bool = False,
+) -> tuple[bytes, Path | None]:
+    """Build an engine and keep it; several processes that ask at once build it once.
+
+    Args:
+        gpu: where it is to run; None to build ahead of time.
+        reason: why it must be built, for the one line that is shown.
+        must_keep: a disk that refuses is an error, not a warning.
+        replaces: the plan that is there is known not to load.
+
+    Returns:
+        The plan, and its path where it could be kept.
+    """
+    wanted = describe(trt, bundle, graph, gpu.info if gpu else None, build)
+    content = bundle.graph(graph).read()
+    display = BuildDisplay(f"{wanted.engine} {wanted.version} engine of {bundle.name} {graph}")
+    with engine_cache.building(folder, wanted, display.waiting):
+        # Another process may have built it since the caller looked.
+        plan = None if replaces else engine_cache.find(folder, wanted)[0]
+        if plan is not None:
+            return plan, folder / f"{wanted.stem}.plan"
+        with display.shown(reason):
+            made = engines.build_engine(
+                trt,
+                content,
+                graph,
+                (bundle.height, bundle.width),
+                build,
+                engine_cache.timing_cache(folder, wanted),
+                display.progress,
+                **({"current": gpu.current} if gpu else {}),
+            )
+        path = engine_cache.keep(folder, wanted, made, must_keep)
+    if not made.strongly_typed:
+        warnings.warn(
+            f"TensorRT {trt.__version__} did not take the graph as strongly typed; "
+            "the precision of single layers is TensorRT's choice",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return made.plan, path
+
+
+def _cuda_major(module: str) -> int:
+    """The CUDA version that an installed package was built for; 0 where its name does not say."""
+    from importlib import metadata  # slow to import
+
+    prefix = module.replace("_", "-") + "-cu"
+    for major in range(11, 20):
+        try:
+            metadata.distribution(f"{prefix}{major}-bindings")
+        except metadata.PackageNotFoundError:
+            continue
+        return major
+    return 0
