@@ -44,12 +44,12 @@ class FakeGpu:
 
     def make(self, thing, *what):
         self.check()
-        self.live.add(thing)
+        self.live.add(id(thing))  # not the thing, which is to die
         self.log.append(("make", *what))
 
     def drop(self, thing, *what):
         self.check()
-        self.live.remove(thing)  # KeyError: freed twice
+        self.live.remove(id(thing))  # KeyError: freed twice
         self.log.append(("free", *what))
 
     def stream(self):

@@ -186,6 +186,8 @@ def test_only_tensorrt_rtx_takes_a_target():
         build(fake.make(), options=BuildOptions(target=(8, 6)))
 
 
-@pytest.mark.parametrize(("version", "numbers"), [("10.3.0", (10, 3, 0)), ("11.4.0.106", (11, 4, 0))])
+@pytest.mark.parametrize(
+    ("version", "numbers"), [("10.3.0", (10, 3, 0)), ("11.4.0.106", (11, 4, 0))]
+)
 def test_versions_are_numbers(version, numbers):
     assert engines.version_of(fake.make(version)) == numbers

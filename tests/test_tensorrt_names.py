@@ -59,9 +59,7 @@ def touched():
             holder = node.value
             if isinstance(holder, ast.Call):
                 holder = holder.func
-            variable = (
-                holder.id if isinstance(holder, ast.Name) else getattr(holder, "attr", None)
-            )
+            variable = holder.id if isinstance(holder, ast.Name) else getattr(holder, "attr", None)
             file = str(source.relative_to("reid_edge"))
             if node.attr.startswith("__") or node.attr in OURS.get((file, variable), ()):
                 continue

@@ -108,6 +108,7 @@ class _Engine:
                     )
                 check_ports(bundle, *_ports(trt, self._engine))
                 self._ranges = _batch_ranges(self._engine)
+                _check_ranges(self._ranges)
             self.max_batch = max(high for _, high in self._ranges)
             self._worker(0)
         except BaseException:
@@ -190,14 +191,15 @@ class _Worker:
         self._made: list[Any] = []  # what must be freed, in the order in which it was made
         try:
             self._stream = self._keep(gpu.stream())
-            self._input = self._keep(gpu.buffer(pictures[0] * self._picture))
-            self._output = self._keep(gpu.buffer(pictures[0] * self._row))
             self._context: Any = engine.create_execution_context()
+            del engine  # else the traceback of an error would keep it alive beyond `close`
             if self._context is None:
                 raise BackendError(
                     f"TensorRT cannot make an execution context ({log.reason()}); the GPU may be "
                     "out of memory: close other programs, or use a smaller max_batch"
                 )
+            self._input = self._keep(gpu.buffer(pictures[0] * self._picture))
+            self._output = self._keep(gpu.buffer(pictures[0] * self._row))
             self._context.set_tensor_address(INPUT, self._input.address)
             self._context.set_tensor_address(OUTPUT, self._output.address)
         except BaseException:
@@ -305,11 +307,15 @@ def _batch_ranges(engine: Any) -> list[tuple[int, int]]:
     for index in range(engine.num_optimization_profiles):
         low, _, high = engine.get_tensor_profile_shape(INPUT, index)
         found.append((int(low[0]), int(high[0])))
-    if not found or any(
-        size not in {n for low, high in found for n in range(low, high + 1)}
-        for size in range(1, max(high for _, high in found) + 1)
-    ):
-        raise EnginePlanError(
-            f"the engine's profiles {found} do not serve every batch size; build it again"
-        )
     return found
+
+
+def _check_ranges(ranges: list[tuple[int, int]]) -> None:
+    served = 0
+    for low, high in sorted(ranges):
+        if low <= served + 1:
+            served = max(served, high)
+    if served < max([high for _, high in ranges], default=1):
+        raise EnginePlanError(
+            f"the engine's profiles {ranges} do not serve every batch size; build it again"
+        )

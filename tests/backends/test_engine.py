@@ -1,0 +1,333 @@
+"""From a bundle to a running TensorRT backend: built once, kept, verified, built again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import types
+
+import _fake_gpu
+import _fake_tensorrt
+import _tiny
+import numpy as np
+import pytest
+
+from reid_edge import ReId, bundle, engine_cache, engines, errors
+from reid_edge.backends import _cuda, _engine
+from reid_edge.engines import BuildOptions, EngineOptions
+
+
+@pytest.fixture
+def engine_dir(tmp_path):
+    return tmp_path / "engines"
+
+
+def start(found, engine_dir, graph="fp16", **options):
+    options = EngineOptions(engine_dir, BuildOptions(max_batch=16), **options)
+    return _engine.start("tensorrt", found, graph, "cuda", options)
+
+
+def reason(capsys):
+    """The one line that is shown."""
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("reid_edge: building the tensorrt 10.13")
+    return line.partition("minutes: ")[2]
+
+
+def test_an_engine_is_built_on_first_use_and_loaded_afterwards(
+    trt, full_bundle, engine_dir, capsys
+):
+    start(full_bundle, engine_dir).close()
+    assert reason(capsys) == "first use"
+    start(full_bundle, engine_dir).close()
+    assert capsys.readouterr().err == ""
+    assert len(trt.world.builds) == 1
+
+
+def test_a_reid_scores_through_it(trt, full_folder, engine_dir):
+    with ReId(full_folder, "tensorrt", engine_dir=engine_dir, max_batch=16) as reid:
+        info = reid.info()
+        pictures = [_tiny.picture(seed) for seed in range(20)]
+        scores = reid.predict(pictures, pictures)
+        assert (info["backend"], info["precision"]) == ("tensorrt", "fp16")
+        assert info["device"].startswith("Orin (tensorrt 10.13")
+    assert scores.shape == (20,)
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-3)), atol=1e-6)  # scale 6, bias -3
+
+
+def test_int8_takes_the_graph_with_fp16_around_it(trt, full_folder, engine_dir):
+    with ReId(full_folder, "tensorrt", "int8", engine_dir=engine_dir) as reid:
+        assert reid.info()["precision"] == "int8_fp16"
+
+
+def test_a_second_graph_starts_from_the_first_ones_timing_cache(trt, full_bundle, engine_dir):
+    start(full_bundle, engine_dir, "fp16").close()
+    start(full_bundle, engine_dir, "fp32").close()
+    assert [build["timing_cache"] for build in trt.world.builds] == [b"", b"timings 1"]
+
+
+def test_another_tensorrt_builds_again_and_says_why(
+    trt, full_bundle, engine_dir, capsys, monkeypatch, gpu
+):
+    start(full_bundle, engine_dir).close()
+    capsys.readouterr()
+    newer = _fake_tensorrt.make("11.0.0.114", gpu)
+    monkeypatch.setattr(_engine, "load", lambda name: newer)
+    start(full_bundle, engine_dir).close()
+    line = capsys.readouterr().err
+    assert "differs: version 10.13.3.9.po there, 11.0.0.114 here" in line
+
+
+def test_another_gpu_builds_again_and_says_why(trt, full_bundle, engine_dir, capsys, gpu):
+    start(full_bundle, engine_dir).close()
+    capsys.readouterr()
+    gpu.info = dataclasses.replace(gpu.info, memory=7 << 30)  # an Orin NX, by the same name
+    start(full_bundle, engine_dir).close()
+    assert '"memory_gib": 15' in reason(capsys)
+    assert len(trt.world.builds) == 2
+
+
+def test_a_damaged_plan_is_built_again_and_says_why(trt, full_bundle, engine_dir, capsys):
+    start(full_bundle, engine_dir).close()
+    capsys.readouterr()
+    (plan,) = engine_dir.glob("*.plan")
+    plan.write_bytes(plan.read_bytes()[:-1])
+    start(full_bundle, engine_dir).close()
+    assert reason(capsys) == "the plan differs from its recorded SHA-256"
+    start(full_bundle, engine_dir).close()
+    assert len(trt.world.builds) == 2
+
+
+def test_a_plan_that_tensorrt_does_not_load_is_built_again_once(
+    trt, full_bundle, engine_dir, capsys
+):
+    """For example after an update of the driver, which no key can hold."""
+    start(full_bundle, engine_dir).close()
+    capsys.readouterr()
+    (plan,) = engine_dir.glob("*.plan")
+    sidecar = json.loads(plan.with_suffix(".json").read_text())
+    import hashlib
+
+    plan.write_bytes(b"{}x")
+    sidecar["plan_sha256"] = hashlib.sha256(b"{}x").hexdigest()
+    plan.with_suffix(".json").write_text(json.dumps(sidecar))
+    start(full_bundle, engine_dir).close()
+    assert "does not load this engine" in reason(capsys)
+    assert len(trt.world.builds) == 2
+
+
+def test_an_unsafe_folder_is_refused_before_anything_is_built(trt, full_bundle, engine_dir):
+    engine_dir.mkdir()
+    engine_dir.chmod(0o777)
+    with pytest.raises(errors.EngineCacheError, match="chmod go-w"):
+        start(full_bundle, engine_dir)
+    assert trt.world.builds == []
+
+
+def test_with_auto_an_unsafe_folder_costs_a_warning_and_the_gpu(
+    trt, full_folder, engine_dir, monkeypatch
+):
+    from reid_edge.backends import _choose
+
+    monkeypatch.setattr(_choose, "_has_tensorrt", lambda: True)
+    monkeypatch.setattr(_choose, "_onnxruntime_has_cuda", lambda: False)
+    engine_dir.mkdir()
+    engine_dir.chmod(0o777)
+    with (
+        pytest.warns(
+            RuntimeWarning,
+            match=r"runs with openvino .* because tensorrt on cuda: engines are native",
+        ),
+        ReId(full_folder, engine_dir=engine_dir) as reid,
+    ):
+        assert reid.info()["backend"] == "openvino"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write anywhere")
+def test_a_read_only_folder_serves_what_is_in_it(trt, full_bundle, engine_dir):
+    start(full_bundle, engine_dir).close()
+    engine_dir.chmod(0o555)
+    start(full_bundle, engine_dir).close()
+    with pytest.raises(errors.EngineCacheError, match="build them beforehand"):
+        start(full_bundle, engine_dir, "fp32")
+
+
+def test_a_weakly_typed_engine_is_used_with_a_warning(full_bundle, engine_dir, gpu, monkeypatch):
+    old = _fake_tensorrt.make("10.3.0", gpu)
+    old.world.weak_only = True
+    monkeypatch.setattr(_engine, "load", lambda name: old)
+    with pytest.warns(RuntimeWarning, match="strongly typed"):
+        start(full_bundle, engine_dir).close()
+    (sidecar,) = engine_dir.glob("*.json")
+    assert json.loads(sidecar.read_text())["strongly_typed"] is False
+
+
+def test_a_damaged_graph_is_not_built(trt, full_folder, engine_dir):
+    (full_folder / "fp16.onnx").write_bytes(b"x")
+    with pytest.raises(errors.BundleIntegrityError):
+        start(bundle.load(full_folder), engine_dir)
+    assert trt.world.builds == []
+
+
+# --- TensorRT-RTX ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rtx(gpu, monkeypatch):
+    """RTX: the names of a late release, and targets."""
+    module = _fake_tensorrt.make("11.4.0.106", gpu, "tensorrt_rtx")
+    module.ComputeCapability = types.SimpleNamespace(SM86="sm86", SM87="sm87")
+
+    def aim(self, capability, index):
+        module.world.aimed = (self.num_compute_capabilities, capability, index)
+
+    monkeypatch.setattr(
+        type(module.Builder(None).create_builder_config()),
+        "set_compute_capability",
+        aim,
+        raising=False,
+    )
+    monkeypatch.setattr(_engine, "load", lambda name: module)
+    return module
+
+
+def test_rtx_plans_belong_to_a_compute_capability(rtx, full_bundle, engine_dir, gpu):
+    options = EngineOptions(engine_dir)
+    _engine.start("tensorrt_rtx", full_bundle, "fp16", "cuda", options).close()
+    assert rtx.world.aimed == (1, "sm87", 0)
+    gpu.info = dataclasses.replace(gpu.info, name="another", multiprocessors=8)
+    backend = _engine.start("tensorrt_rtx", full_bundle, "fp16", "cuda", options)
+    assert backend.name == "tensorrt_rtx"
+    backend.close()
+    assert len(rtx.world.builds) == 1
+
+
+def test_an_rtx_plan_built_ahead_of_time_serves_the_gpu_later(rtx, full_bundle, engine_dir):
+    ahead = BuildOptions(target=(8, 7))
+    _engine.built(rtx, full_bundle, "fp16", None, engine_dir, ahead, "asked for")
+    _engine.start("tensorrt_rtx", full_bundle, "fp16", "cuda", EngineOptions(engine_dir)).close()
+    assert len(rtx.world.builds) == 1
+
+
+def test_a_gpu_that_rtx_has_no_target_for_is_left_to_rtx(rtx, full_bundle, engine_dir, gpu):
+    gpu.info = dataclasses.replace(gpu.info, compute_capability=(9, 0))
+    _engine.start("tensorrt_rtx", full_bundle, "fp16", "cuda", EngineOptions(engine_dir)).close()
+    assert not hasattr(rtx.world, "aimed")
+
+
+# --- what is missing or too old --------------------------------------------------------------------
+
+
+def test_without_a_driver_tensorrt_is_never_touched(full_bundle, engine_dir, monkeypatch):
+    monkeypatch.setattr(_cuda, "driver_present", lambda: False)
+    monkeypatch.setattr(_engine, "load", lambda name: pytest.fail("TensorRT was loaded"))
+    with pytest.raises(errors.DriverError, match="no NVIDIA driver"):
+        start(full_bundle, engine_dir)
+
+
+@pytest.mark.parametrize("module", _engine.MODULES)
+def test_without_the_package_the_extra_is_named(module, gpu, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(errors.MissingDependencyError, match="pip install"):
+        _engine.load(module)
+
+
+def test_a_driver_older_than_the_packages_cuda_is_named_before_it_is_loaded(gpu, monkeypatch):
+    monkeypatch.setattr(_cuda, "driver_version", lambda: (12, 4))
+    monkeypatch.setattr(_engine, "_cuda_major", lambda module: 13)
+    monkeypatch.setitem(sys.modules, "tensorrt", types.ModuleType("tensorrt"))
+    with pytest.raises(errors.DriverError, match=r"serves CUDA 12.4, but .* built for CUDA 13"):
+        _engine.load("tensorrt")
+    monkeypatch.setattr(_engine, "_cuda_major", lambda module: 12)
+    assert _engine.load("tensorrt").__name__ == "tensorrt"
+
+
+def test_without_filelock_the_extra_is_named(trt, full_bundle, engine_dir, monkeypatch):
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    with pytest.raises(errors.MissingDependencyError, match="needs filelock"):
+        start(full_bundle, engine_dir)
+
+
+# --- several processes -----------------------------------------------------------------------------
+
+
+def _race(folder, engine_dir, barrier, results, hang):
+    gpu = _fake_gpu.FakeGpu()
+    trt = _fake_tensorrt.make(gpu=gpu)
+    _cuda.open_gpu = lambda index=0: gpu
+    _engine.load = lambda name: trt
+
+    def step(number):
+        if hang and number == 1:
+            results.put("building")
+            time.sleep(60)
+        time.sleep(0.1)
+
+    trt.world.during_build = step
+    barrier.wait()
+    start(bundle.load(folder), engine_dir).close()
+    results.put(len(trt.world.builds))
+
+
+def _processes(count, *arguments):
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(count), context.Queue()
+    folder, engine_dir, hang = arguments
+    made = [
+        context.Process(target=_race, args=(folder, engine_dir, barrier, results, hang))
+        for _ in range(count)
+    ]
+    for process in made:
+        process.start()
+    return made, results
+
+
+def test_processes_that_start_at_once_build_once(full_folder, engine_dir):
+    made, results = _processes(3, full_folder, engine_dir, False)
+    assert sorted(results.get(timeout=5) for _ in made) == [0, 0, 1]
+    for process in made:
+        process.join()
+        assert process.exitcode == 0
+
+
+def test_a_process_that_is_killed_while_it_builds_blocks_nobody(trt, full_folder, engine_dir):
+    (process,), results = _processes(1, full_folder, engine_dir, True)
+    assert results.get(timeout=5) == "building"
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    start(bundle.load(full_folder), engine_dir).close()
+    assert len(trt.world.builds) == 1
+
+
+def test_ctrl_c_while_building_leaves_no_files_and_the_lock_free(trt, full_bundle, engine_dir):
+    def step(number):
+        raise_signal = number == 1
+        if raise_signal:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.3)
+
+    trt.world.during_build = step
+    with pytest.raises(KeyboardInterrupt):
+        start(full_bundle, engine_dir)
+    assert not [path for path in engine_dir.iterdir() if path.suffix != ".lock"]
+    trt.world.during_build = lambda step: None
+    start(full_bundle, engine_dir).close()
+
+
+def test_wanted_holds_what_engines_depend_on(trt, full_bundle, gpu):
+    wanted = _engine.describe(trt, full_bundle, "fp16", gpu.info, BuildOptions(max_batch=16))
+    assert wanted == engine_cache.Wanted(
+        engine="tensorrt",
+        version=trt.__version__,
+        model="tiny",
+        graph="fp16",
+        graph_sha256=full_bundle.graphs["fp16"].sha256,
+        gpu={"name": "Orin", "compute_capability": [8, 7], "multiprocessors": 16, "memory_gib": 15},
+        profiles=[[p.low, p.best, p.high] for p in engines.BuildOptions(max_batch=16).profiles()],
+        options={"workspace": 1 << 30, "level": 3},
+    )
