@@ -1,4 +1,4 @@
-"""Every TensorRT name in the source exists in all five releases, or stands behind a version branch."""
+"""Every TensorRT name in the source is in all five releases, or behind a version branch."""
 
 from __future__ import annotations
 
@@ -65,9 +65,8 @@ def touched():
                 continue
             if variable in HOLDS:
                 yield file, HOLDS[variable], node.attr
-            elif isinstance(holder, ast.Attribute) and isinstance(holder.value, ast.Name):
-                if holder.value.id == "trt":  # an enumeration: trt.DataType.UINT8
-                    yield file, holder.attr, node.attr
+            elif ast.unparse(holder).startswith("trt."):  # an enumeration: trt.DataType.UINT8
+                yield file, ast.unparse(holder).partition(".")[2], node.attr
 
 
 TOUCHED = sorted(set(touched()))

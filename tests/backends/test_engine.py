@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import multiprocessing
 import os
@@ -111,8 +112,6 @@ def test_a_plan_that_tensorrt_does_not_load_is_built_again_once(
     capsys.readouterr()
     (plan,) = engine_dir.glob("*.plan")
     sidecar = json.loads(plan.with_suffix(".json").read_text())
-    import hashlib
-
     plan.write_bytes(b"{}x")
     sidecar["plan_sha256"] = hashlib.sha256(b"{}x").hexdigest()
     plan.with_suffix(".json").write_text(json.dumps(sidecar))
@@ -174,7 +173,7 @@ def test_a_damaged_graph_is_not_built(trt, full_folder, engine_dir):
     assert trt.world.builds == []
 
 
-# --- TensorRT-RTX ----------------------------------------------------------------------------------
+# --- TensorRT-RTX --------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -220,7 +219,7 @@ def test_a_gpu_that_rtx_has_no_target_for_is_left_to_rtx(rtx, full_bundle, engin
     assert not hasattr(rtx.world, "aimed")
 
 
-# --- what is missing or too old --------------------------------------------------------------------
+# --- what is missing or too old ------------------------------------------------------------------
 
 
 def test_without_a_driver_tensorrt_is_never_touched(full_bundle, engine_dir, monkeypatch):
@@ -253,7 +252,7 @@ def test_without_filelock_the_extra_is_named(trt, full_bundle, engine_dir, monke
         start(full_bundle, engine_dir)
 
 
-# --- several processes -----------------------------------------------------------------------------
+# --- several processes ---------------------------------------------------------------------------
 
 
 def _race(folder, engine_dir, barrier, results, hang):
@@ -284,20 +283,20 @@ def _processes(count, *arguments):
     ]
     for process in made:
         process.start()
-    return made, results
+    return made, results, barrier  # which ends with its last reference
 
 
 def test_processes_that_start_at_once_build_once(full_folder, engine_dir):
-    made, results = _processes(3, full_folder, engine_dir, False)
-    assert sorted(results.get(timeout=5) for _ in made) == [0, 0, 1]
+    made, results, _barrier = _processes(3, full_folder, engine_dir, False)
+    assert sorted(results.get(timeout=60) for _ in made) == [0, 0, 1]
     for process in made:
         process.join()
         assert process.exitcode == 0
 
 
 def test_a_process_that_is_killed_while_it_builds_blocks_nobody(trt, full_folder, engine_dir):
-    (process,), results = _processes(1, full_folder, engine_dir, True)
-    assert results.get(timeout=5) == "building"
+    (process,), results, _barrier = _processes(1, full_folder, engine_dir, True)
+    assert results.get(timeout=60) == "building"
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     start(bundle.load(full_folder), engine_dir).close()
@@ -306,8 +305,7 @@ def test_a_process_that_is_killed_while_it_builds_blocks_nobody(trt, full_folder
 
 def test_ctrl_c_while_building_leaves_no_files_and_the_lock_free(trt, full_bundle, engine_dir):
     def step(number):
-        raise_signal = number == 1
-        if raise_signal:
+        if number == 1:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.3)
 

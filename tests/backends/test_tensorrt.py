@@ -288,7 +288,7 @@ def test_closing_while_others_embed_ends_in_results_or_a_clear_error(trt, full_b
     assert trt.world.gpu.live == set()
 
 
-# --- CUDA graphs -----------------------------------------------------------------------------------
+# --- CUDA graphs ---------------------------------------------------------------------------------
 
 
 class Recorded:
