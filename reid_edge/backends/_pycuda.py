@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ._cuda import Event, GpuInfo, Stream
 class PycudaGpu:
     """See `Gpu`.
 
-    The retained context is never detached: pycuda's detach leaves a primary context on the
+    The context stays retained until exit: pycuda's detach leaves a primary context on the
     thread's stack, and does nothing at all in another thread than the one that retained it.
     """
 
@@ -32,13 +33,19 @@ class PycudaGpu:
                 device.total_memory(),
             )
             self._context = device.retain_primary_context()
+            # pycuda's own destructor would try to detach it as if it were no primary context, and
+            # complain.  Finalizers run in reverse order: engines, which are younger, go first.
+            weakref.finalize(self, _release, self._context)
         except cuda.Error as error:
             raise BackendError(f"CUDA cannot start on GPU {index} ({error})") from error
 
     @contextmanager
     def current(self) -> Iterator[None]:
         """See `Gpu.current`."""
-        self._context.push()
+        try:
+            self._context.push()
+        except cuda.Error as error:
+            raise BackendError(f"CUDA failed ({error}); start the program again") from error
         try:
             yield
         except cuda.MemoryError as error:
@@ -55,6 +62,12 @@ class PycudaGpu:
     def buffer(self, size: int) -> PycudaBuffer:
         """See `Gpu.buffer`."""
         return PycudaBuffer(size)
+
+
+def _release(context: Any) -> None:
+    with suppress(cuda.Error):
+        context.push()
+        context.detach()
 
 
 _FULL = (
@@ -81,7 +94,8 @@ class PycudaEvent:
 
     def free(self) -> None:
         """See `Event.free`."""
-        del self.event  # pycuda frees in destructors, which need the context that is current now
+        # pycuda frees in destructors, which need the context that is current now.
+        del self.event, self._stream
 
 
 class PycudaStream:

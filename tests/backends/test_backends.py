@@ -12,10 +12,11 @@ from onnx.reference import ReferenceEvaluator
 
 from reid_edge import ReId, backends, bundle, errors
 
-INSTALLED = [name for name in backends.NAMES if importlib.util.find_spec(name)]
+ON_CPU = ("openvino", "onnxruntime")  # the others: test_tensorrt.py
+INSTALLED = [name for name in ON_CPU if importlib.util.find_spec(name)]
 
 
-@pytest.fixture(params=backends.NAMES)
+@pytest.fixture(params=ON_CPU)
 def name(request):
     if request.param not in INSTALLED:
         pytest.skip(f"{request.param} is not installed")

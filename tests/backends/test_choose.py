@@ -10,7 +10,7 @@ import warnings
 import pytest
 
 from reid_edge import ReId, backends, bundle, errors
-from reid_edge.backends import _choose, _cuda
+from reid_edge.backends import _choose, _cuda, _processor
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def started(monkeypatch):
     class Started(list):
         broken = ()
 
-        def start(self, name, found, graph, device):
+        def start(self, name, found, graph, device, engine):
             self.append((name, graph, device))
             if (name, device) in self.broken:
                 raise errors.BackendError(f"{name} is broken")
@@ -44,9 +44,11 @@ def started(monkeypatch):
 
 @pytest.fixture
 def cuda(monkeypatch):
-    def pretend(driver, package=True):
+    def pretend(driver, package=True, tensorrt=False, fast_int8=True):
         monkeypatch.setattr(_cuda, "driver_present", lambda: driver)
         monkeypatch.setattr(_choose, "_onnxruntime_has_cuda", lambda: package)
+        monkeypatch.setattr(_choose, "_has_tensorrt", lambda: tensorrt)
+        monkeypatch.setattr(_processor, "has_fast_int8", lambda: fast_int8)
 
     return pretend
 
@@ -75,6 +77,32 @@ def test_the_best_that_is_there_is_taken(
     found = backends.choose(tiny_bundle, backend, "auto", device)
     assert (found.name, found.device) == expected
     assert started == [(expected[0], "fp32", expected[1])]
+
+
+@pytest.mark.parametrize(
+    ("driver", "backend", "device", "expected"),
+    [
+        (True, "auto", None, ("tensorrt", "cuda")),
+        (True, "auto", "cuda:1", ("tensorrt", "cuda:1")),
+        (True, "auto", "cpu", ("openvino", "cpu")),
+        (False, "auto", None, ("openvino", "cpu")),
+        (True, "onnxruntime", None, ("onnxruntime", "cuda")),
+        (False, "tensorrt", None, ("tensorrt", "cuda")),
+        (True, "tensorrt_rtx", "cuda:0", ("tensorrt_rtx", "cuda:0")),
+    ],
+)
+def test_tensorrt_comes_first_where_it_is_installed(
+    tiny_bundle, started, cuda, driver, backend, device, expected
+):
+    cuda(driver, tensorrt=True)
+    found = backends.choose(tiny_bundle, backend, "auto", device)
+    assert (found.name, found.device) == expected
+
+
+@pytest.mark.parametrize("backend", ["tensorrt", "tensorrt_rtx"])
+def test_tensorrt_on_the_cpu_is_refused(tiny_bundle, backend):
+    with pytest.raises(errors.UnknownDeviceError, match="use backend='openvino' on the CPU"):
+        backends.choose(tiny_bundle, backend, device="cpu")
 
 
 def test_auto_falls_back_with_exactly_one_warning_that_says_how_to_silence_it(
@@ -128,7 +156,7 @@ def test_a_damaged_bundle_is_not_tried_on_the_next_backend(tiny_bundle, started,
     cuda(False)
     tried = []
 
-    def damaged(name, found, graph, device):
+    def damaged(name, found, graph, device, engine):
         tried.append(name)
         raise errors.BundleIntegrityError("damaged")
 
@@ -140,7 +168,7 @@ def test_a_damaged_bundle_is_not_tried_on_the_next_backend(tiny_bundle, started,
 
 @pytest.mark.parametrize("backend", ["tpu", "", "OpenVINO", None, 5])
 def test_an_unknown_backend_lists_the_known_ones(tiny_bundle, backend):
-    with pytest.raises(errors.UnknownBackendError, match="give auto, openvino, onnxruntime"):
+    with pytest.raises(errors.UnknownBackendError, match="openvino, onnxruntime, tensorrt"):
         backends.choose(tiny_bundle, backend)
 
 
@@ -158,12 +186,12 @@ def test_an_unknown_device_lists_the_known_ones(tiny_bundle, device):
 
 
 def test_openvino_on_a_gpu_names_the_backend_to_use(tiny_bundle):
-    with pytest.raises(errors.UnknownDeviceError, match="use backend='onnxruntime' for a CUDA"):
+    with pytest.raises(errors.UnknownDeviceError, match="'tensorrt' or 'onnxruntime' for a CUDA"):
         backends.choose(tiny_bundle, "openvino", device="cuda")
 
 
 def with_graphs(found, default, **gates):
-    graphs = dict.fromkeys(("fp32", "fp16", "int8"), found.graphs["fp32"])
+    graphs = dict.fromkeys(("fp32", "fp16", "int8", "int8_fp16"), found.graphs["fp32"])
     return dataclasses.replace(found, graphs=graphs, default_precision=default, gates=gates)
 
 
@@ -174,30 +202,120 @@ def test_fp16_on_a_cpu_is_refused_with_the_reason(tiny_bundle, started, cuda):
     assert started == []
 
 
-def test_a_precision_that_is_not_served_yet_says_what_to_use(tiny_bundle, started, cuda):
-    cuda(True)
-    for device, precision in (("cpu", "int8"), ("cuda", "int8"), ("cuda", "fp16")):
-        with pytest.raises(errors.PrecisionUnavailableError, match="use 'fp32'"):
-            backends.choose(with_graphs(tiny_bundle, "fp32"), precision=precision, device=device)
-    assert started == []
+PASSED = {"fp16": True, "int8": True, "int8_fp16": True}
 
 
-def test_auto_takes_the_fastest_precision_whose_gate_is_passed(
-    tiny_bundle, started, cuda, monkeypatch
+@pytest.mark.parametrize(
+    ("backend", "device", "precision", "graph"),
+    [
+        ("openvino", "cpu", "fp32", "fp32"),
+        ("openvino", "cpu", "int8", "int8"),
+        ("onnxruntime", "cpu", "int8", "int8"),
+        ("onnxruntime", "cuda", "fp16", "fp16"),
+        ("tensorrt", "cuda", "fp32", "fp32"),
+        ("tensorrt", "cuda", "fp16", "fp16"),
+        ("tensorrt", "cuda", "int8", "int8_fp16"),
+        ("tensorrt_rtx", "cuda", "int8", "int8_fp16"),
+        ("openvino", "cpu", "auto", "int8"),
+        ("onnxruntime", "cpu", "auto", "fp32"),
+        ("onnxruntime", "cuda", "auto", "fp16"),
+        ("tensorrt", "cuda", "auto", "fp16"),
+    ],
+)
+def test_each_place_takes_the_graph_that_suits_it(
+    tiny_bundle, started, cuda, backend, device, precision, graph
 ):
+    cuda(True)
+    backends.choose(with_graphs(tiny_bundle, "auto", **PASSED), backend, precision, device)
+    assert started == [(backend, graph, device)]
+
+
+@pytest.mark.parametrize(
+    ("gates", "fast_int8", "expected"),
+    [
+        ({"int8": True}, True, "int8"),
+        ({"int8": True}, False, "fp32"),
+        ({"int8": False}, True, "fp32"),
+        ({"int8_fp16": True}, True, "fp32"),
+        ({}, True, "fp32"),
+    ],
+)
+def test_auto_takes_only_what_passed_its_gate_and_what_the_processor_has(
+    tiny_bundle, started, cuda, gates, fast_int8, expected
+):
+    cuda(False, fast_int8=fast_int8)
+    backends.choose(with_graphs(tiny_bundle, "auto", **gates))
+    assert started == [("openvino", expected, "cpu")]
+
+
+def test_auto_follows_the_bundles_default(tiny_bundle, started, cuda):
     cuda(False)
-    monkeypatch.setattr(_choose, "_CPU_PRECISIONS", ("int8", "fp32"))
-    for gates, expected in (
-        ({"int8": True}, "int8"),
-        ({"int8": False}, "fp32"),
-        ({}, "fp32"),
-    ):
-        started.clear()
-        backends.choose(with_graphs(tiny_bundle, "auto", **gates))
-        assert started == [("openvino", expected, "cpu")]
-    started.clear()
-    backends.choose(with_graphs(tiny_bundle, "fp32", int8=True))
+    backends.choose(with_graphs(tiny_bundle, "fp32", **PASSED))
     assert started == [("openvino", "fp32", "cpu")]
+
+
+@pytest.mark.parametrize(
+    ("gates", "state"), [({"int8": False}, "failed"), ({}, "has not been put to")]
+)
+def test_what_did_not_pass_its_gate_runs_only_on_request(tiny_bundle, started, cuda, gates, state):
+    cuda(False)
+    found = with_graphs(tiny_bundle, "auto", **gates)
+    with pytest.raises(errors.PrecisionUnavailableError, match=f"{state} the accuracy gate"):
+        backends.choose(found, precision="int8")
+    assert started == []
+    backends.choose(found, precision="int8", allow_unverified=True)
+    assert started == [("openvino", "int8", "cpu")]
+
+
+def test_int8_on_a_cpu_without_vnni_is_refused_with_the_reason(tiny_bundle, started, cuda):
+    cuda(False, fast_int8=False)
+    found = with_graphs(tiny_bundle, "auto", **PASSED)
+    with pytest.raises(errors.PrecisionUnavailableError, match="VNNI or AMX"):
+        backends.choose(found, precision="int8")
+    backends.choose(found, precision="int8", allow_unverified=True)
+    assert started == [("openvino", "int8", "cpu")]
+
+
+def test_int8_through_onnx_runtime_on_a_gpu_is_refused_with_the_reason(tiny_bundle, started, cuda):
+    cuda(True)
+    found = with_graphs(tiny_bundle, "auto", **PASSED)
+    with pytest.raises(errors.PrecisionUnavailableError, match="use backend='tensorrt'"):
+        backends.choose(found, "onnxruntime", "int8", "cuda")
+
+
+def test_places_that_do_not_offer_the_precision_are_passed_over_in_silence(
+    tiny_bundle, started, cuda
+):
+    cuda(True)
+    backends.choose(with_graphs(tiny_bundle, "auto", **PASSED), precision="int8")
+    assert started == [("openvino", "int8", "cpu")]
+
+
+def test_where_a_gpu_fails_and_the_cpu_does_not_offer_it_the_gpus_error_comes_out(
+    tiny_bundle, started, cuda
+):
+    cuda(True)
+    started.broken = (("onnxruntime", "cuda"),)
+    with pytest.raises(errors.BackendError, match="onnxruntime is broken"):
+        backends.choose(with_graphs(tiny_bundle, "auto", **PASSED), precision="fp16")
+
+
+@pytest.mark.parametrize(
+    ("line", "fast"),
+    [
+        ("flags\t\t: fpu avx2 avx512_vnni", True),
+        ("flags\t\t: fpu avx_vnni", True),
+        ("flags\t\t: fpu amx_int8", True),
+        ("flags\t\t: fpu avx2 avx512f", False),
+        ("Features\t: fp asimd i8mm", False),
+        ("", False),
+    ],
+)
+def test_the_processor_is_asked_for_vnni_and_amx(tmp_path, line, fast):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"model name: x\n{line}\n")
+    assert _processor.has_fast_int8.__wrapped__(cpuinfo) is fast
+    assert _processor.has_fast_int8.__wrapped__(tmp_path / "none") is False
 
 
 @pytest.mark.parametrize(
