@@ -1,4 +1,4 @@
-"""The command line: predict, info, evaluate.
+"""The command line: predict, info, evaluate, build.
 
 Exit codes: 0 done; 1 an error, explained in the last line of standard error; 2 wrong usage, options
 that do not exist here included; 130 interrupted.  With --json, standard output holds one JSON
@@ -109,6 +109,26 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _build(arguments: argparse.Namespace) -> int:
+    from .building import build
+
+    engine = build(
+        arguments.model,
+        "tensorrt" if arguments.backend == "auto" else arguments.backend,
+        arguments.precision,
+        arguments.device or "cuda",
+        max_batch=arguments.max_batch,
+        target=arguments.target,
+        out=arguments.out,
+        allow_unverified=arguments.allow_unverified,
+    )
+    if arguments.json:
+        _print_json({"engine": str(engine.path), "graph": engine.graph, "built": engine.is_new})
+        return 0
+    print(f"{'built' if engine.is_new else 'up to date'}: {visible(str(engine.path))}")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m reid_edge", description="Person re-identification at the edge."
@@ -120,14 +140,23 @@ def _parser() -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=about, description=about)
         added.set_defaults(run=run)
         added.add_argument("--model", help="a shipped model's name or a bundle's folder")
-        added.add_argument("--backend", default="auto", help="auto, openvino or onnxruntime")
+        added.add_argument(
+            "--backend",
+            default="auto",
+            help="auto, openvino, onnxruntime, tensorrt or tensorrt_rtx",
+        )
         added.add_argument(
             "--precision",
             default="auto",
-            help="auto or fp32; fp16 and int8 where the model has them",
+            help="auto, fp32, fp16 or int8, as far as model and device have it",
         )
         added.add_argument("--device", help="cpu, cuda or cuda:N")
         added.add_argument("--json", action="store_true", help="print one JSON object")
+        added.add_argument(
+            "--allow-unverified",
+            action="store_true",
+            help="run a precision whose accuracy gate was not passed",
+        )
         return added
 
     predict = command(
@@ -143,6 +172,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LAYOUT:PATH",
         help="market1501:PATH, folder:PATH (PID_cCAM_*.jpg) or pku:PATH",
     )
+    build = command("build", _build, "Build a TensorRT engine before it is first used.")
+    build.add_argument(
+        "--max-batch", type=int, default=32, metavar="N", help="the largest batch (32)"
+    )
+    build.add_argument(
+        "--target", metavar="SM", help="build for a GPU elsewhere, such as sm86 (tensorrt_rtx only)"
+    )
+    build.add_argument(
+        "--out",
+        metavar="DIR",
+        help="where to keep it (REID_EDGE_CACHE, else the user's cache folder)",
+    )
     return parser
 
 
@@ -154,7 +195,13 @@ class _AtLeastTwo(argparse.Action):
 
 
 def _model(arguments: argparse.Namespace) -> ReId:
-    return ReId(arguments.model, arguments.backend, arguments.precision, arguments.device)
+    return ReId(
+        arguments.model,
+        arguments.backend,
+        arguments.precision,
+        arguments.device,
+        allow_unverified=arguments.allow_unverified,
+    )
 
 
 def _console(stderr: bool = False) -> Any:

@@ -141,6 +141,23 @@ def write(
     return folder
 
 
+def write_all_graphs(folder: Path, **gates: bool) -> Path:
+    """A bundle whose four graphs are one and the same file; `gates` says which passed."""
+    content = model().SerializeToString()
+    fp32 = description(content, SIZE, COSINE)["graphs"]["fp32"]
+    names = ("fp32", "fp16", "int8", "int8_fp16")
+    write(
+        folder,
+        content,
+        graphs={name: {**fp32, "file": f"{name}.onnx"} for name in names},
+        default_precision="auto",
+        gates={name: {"passed": passed} for name, passed in gates.items()},
+    )
+    for name in names:
+        (folder / f"{name}.onnx").write_bytes(content)
+    return folder
+
+
 def write_concat(folder: Path) -> Path:
     """A bundle with the pair head of the original library."""
     return write(folder, model(size=64, normalise=False), 64, concat_mlp())

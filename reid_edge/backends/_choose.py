@@ -53,10 +53,6 @@ def choose(
     """
     if backend != "auto" and backend not in NAMES:
         raise UnknownBackendError(f"no backend {backend!r}: give auto, {', '.join(NAMES)}")
-    if precision != "auto" and precision not in PRECISIONS:
-        raise UnknownPrecisionError(
-            f"no precision {precision!r}: give auto, {', '.join(PRECISIONS)}"
-        )
     failures: list[str] = []
     refusal: PrecisionUnavailableError | None = None
     failure: BackendError | None = None
@@ -136,9 +132,14 @@ def graph_for(
     """The graph that serves a precision on a backend and device.
 
     Raises:
+        UnknownPrecisionError: there is no such precision.
         PrecisionUnavailableError: the place does not offer it, the bundle has no such graph, or
             its accuracy gate was not passed.
     """
+    if precision != "auto" and precision not in PRECISIONS:
+        raise UnknownPrecisionError(
+            f"no precision {precision!r}: give auto, {', '.join(PRECISIONS)}"
+        )
     if precision == "auto":
         precision = bundle.default_precision
     if precision == "auto":

@@ -12,11 +12,12 @@ from .. import engine_cache, engines
 from .._build_display import BuildDisplay
 from ..bundle import Bundle
 from ..engines import BuildOptions, EngineOptions
-from ..errors import DriverError, EnginePlanError, MissingDependencyError, OptionError
+from ..errors import BackendError, DriverError, EnginePlanError, MissingDependencyError, OptionError
 from . import _cuda
 from .tensorrt import TensorRtBackend
 
 MODULES = ("tensorrt", "tensorrt_rtx")
+_OLDEST = {"tensorrt": (10, 3), "tensorrt_rtx": (1, 4)}
 _EXTRAS = {
     "tensorrt": "pip install 'reid-edge[tensorrt]'; on a Jetson it comes with JetPack: make the "
     "virtual environment with --system-site-packages",
@@ -55,6 +56,7 @@ def load(module: str) -> Any:
     Raises:
         MissingDependencyError: it is not installed.
         DriverError: the driver is older than the CUDA version that the package was built for.
+        BackendError: it is older than what this code is for.
     """
     needed = _cuda_major(module)
     if _cuda.driver_present() and needed > _cuda.driver_version()[0]:
@@ -64,11 +66,19 @@ def load(module: str) -> Any:
             f"update the driver, or install the package for CUDA {found.partition('.')[0]}"
         )
     try:
-        return importlib.import_module(module)
-    except ImportError as error:
+        trt = importlib.import_module(module)
+        version = engines.version_of(trt)
+    except (ImportError, AttributeError) as error:  # an empty package in its place has no version
         raise MissingDependencyError(
             f"the {module} backend needs NVIDIA's {module} package ({error}): {_EXTRAS[module]}"
         ) from error
+    if version < _OLDEST[module]:
+        oldest = ".".join(map(str, _OLDEST[module]))
+        raise BackendError(
+            f"{module} {trt.__version__} is too old: install {oldest} or later (JetPack 6.1 or "
+            "later on a Jetson)"
+        )
+    return trt
 
 
 def aimed(trt: Any, info: _cuda.GpuInfo, build: BuildOptions) -> BuildOptions:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import _fake_gpu
 import _fake_tensorrt
 import _tiny
@@ -13,27 +11,9 @@ from reid_edge import bundle
 from reid_edge.backends import _cuda, _engine
 
 
-def with_all_graphs(folder, **gates):
-    """A bundle whose four graphs are one and the same file."""
-    content = _tiny.model().SerializeToString()
-    graphs = {
-        name: {
-            "file": f"{name}.onnx",
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "bytes": len(content),
-        }
-        for name in ("fp32", "fp16", "int8", "int8_fp16")
-    }
-    found = {name: {"passed": passed} for name, passed in gates.items()}
-    _tiny.write(folder, content, graphs=graphs, default_precision="auto", gates=found)
-    for name in graphs:
-        (folder / f"{name}.onnx").write_bytes(content)
-    return folder
-
-
 @pytest.fixture
 def full_folder(tmp_path):
-    return with_all_graphs(tmp_path / "full", fp16=True, int8=True, int8_fp16=True)
+    return _tiny.write_all_graphs(tmp_path / "full", fp16=True, int8=True, int8_fp16=True)
 
 
 @pytest.fixture

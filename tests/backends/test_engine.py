@@ -239,11 +239,25 @@ def test_without_the_package_the_extra_is_named(module, gpu, monkeypatch):
 def test_a_driver_older_than_the_packages_cuda_is_named_before_it_is_loaded(gpu, monkeypatch):
     monkeypatch.setattr(_cuda, "driver_version", lambda: (12, 4))
     monkeypatch.setattr(_engine, "_cuda_major", lambda module: 13)
-    monkeypatch.setitem(sys.modules, "tensorrt", types.ModuleType("tensorrt"))
+    monkeypatch.setitem(sys.modules, "tensorrt", _fake_tensorrt.make())
     with pytest.raises(errors.DriverError, match=r"serves CUDA 12.4, but .* built for CUDA 13"):
         _engine.load("tensorrt")
     monkeypatch.setattr(_engine, "_cuda_major", lambda module: 12)
     assert _engine.load("tensorrt").__name__ == "tensorrt"
+
+
+def test_a_tensorrt_that_is_too_old_is_named(gpu, monkeypatch):
+    old = types.ModuleType("tensorrt")
+    old.__version__ = "8.6.2"  # of JetPack 6.0
+    monkeypatch.setitem(sys.modules, "tensorrt", old)
+    with pytest.raises(errors.BackendError, match=r"8.6.2 is too old: install 10.3 .*JetPack 6.1"):
+        _engine.load("tensorrt")
+
+
+def test_an_empty_package_in_its_place_counts_as_missing(gpu, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", types.ModuleType("tensorrt"))
+    with pytest.raises(errors.MissingDependencyError, match="needs NVIDIA's tensorrt"):
+        _engine.load("tensorrt")
 
 
 def test_without_filelock_the_extra_is_named(trt, full_bundle, engine_dir, monkeypatch):
