@@ -234,7 +234,7 @@ class GraphWriter:
                     f"{name} holds values beyond {stored.dtype}, so this model has no such graph; "
                     "export it with --precision fp32"
                 )
-        stored = np.ascontiguousarray(stored)
+        stored = np.asarray(stored, order="C")  # a scalar stays one
         self._tensors.append(require("onnx.numpy_helper").from_array(stored, name))
         return name
 
