@@ -41,7 +41,7 @@ class Wish:
         method: of `ranges.METHODS`.
         gate: as `calibration`, the pictures to judge on; None takes pictures of `calibration`
             that were not calibrated on.
-        keep: convolutions to leave as floats; the first one always is.
+        keep: convolutions to leave as floats, besides those that always are.
     """
 
     precisions: Sequence[str] = ("fp32",)
@@ -121,16 +121,15 @@ def make(
         ConversionError: weights or answers that no precision can hold.
     """
     graph_checks.check(fp32, False, frozenset())
-    convolutions = ranges.conv_inputs(fp32)
-    _check_keep(wish.keep, convolutions)
+    quantisable = ranges.quantisable(fp32)
+    _check_keep(wish.keep, quantisable)
     plan = _plan(wish)
     scales: dict[str, float] = {}
     wanted: dict[str, Arithmetic] = {}
     if "fp16" in wish.precisions:
         wanted["fp16"] = Arithmetic(half=True)
     if "int8" in wish.precisions:
-        quantised = dict(list(convolutions.items())[1:])
-        scales = _scales(fp32, quantised, plan.calibration, frame, wish)
+        scales = _scales(fp32, quantisable, plan.calibration, frame, wish)
         wanted["int8"] = Arithmetic(input_scales=scales)
         wanted["int8_fp16"] = Arithmetic(half=True, input_scales=scales)
     files = {"fp32": fp32}
@@ -148,11 +147,11 @@ def make(
     return Graphs(files, _judge(files, wanted, frame, head, plan))
 
 
-def _check_keep(keep: Sequence[str], convolutions: Mapping[str, str]) -> None:
+def _check_keep(keep: Sequence[str], quantisable: Mapping[str, str]) -> None:
     for name in keep:
-        if name not in convolutions:
-            known = ", ".join(list(convolutions)[:3])
-            raise OptionError(f"--keep: no convolution {name[:80]!r}; they are {known}, ...")
+        if name not in quantisable:
+            known = ", ".join(list(quantisable)[:3])
+            raise OptionError(f"--keep: int8 has no convolution {name[:80]!r}; it has {known}, ...")
 
 
 def _plan(wish: Wish) -> _Plan:
@@ -206,7 +205,7 @@ def _judged_by(source: PictureSet, samples: list[Sample], chosen: list[Sample]) 
 
 def _scales(
     fp32: bytes,
-    quantised: dict[str, str],
+    quantisable: Mapping[str, str],
     samples: Sequence[Sample],
     frame: Frame,
     wish: Wish,
@@ -214,7 +213,7 @@ def _scales(
     """Convolution -> scale of its input, from the FP32 graph's activations."""
     batches = pictures.batches(samples, frame, _INNER_BATCH)
     shown = running.track(batches, "calibrate", -(-len(samples) // _INNER_BATCH))
-    tensors = {name: tensor for name, tensor in quantised.items() if name not in wish.keep}
+    tensors = {name: tensor for name, tensor in quantisable.items() if name not in wish.keep}
     found = ranges.collect(fp32, tensors, shown)
     return {name: float(int8.scale(each.cut(wish.method))) for name, each in found.items()}
 
