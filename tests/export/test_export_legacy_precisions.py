@@ -10,15 +10,25 @@ import numpy as np
 import onnx
 import pytest
 
-from export import running
+from export import pictures, running
 from export.convert import convert
 from export.precisions import Wish
 from reid_edge import bundle
 
 
 @pytest.fixture(scope="module")
-def folder(keras_file, tmp_path_factory):
-    crops = crop_files.write(tmp_path_factory.mktemp("pictures") / "crops", people=4, pictures=2)
+def crops(tmp_path_factory):
+    return crop_files.write(tmp_path_factory.mktemp("pictures") / "crops", people=4, pictures=2)
+
+
+@pytest.fixture(scope="module")
+def batch(crops):
+    samples = pictures.open_set(str(crops)).samples[::8]
+    return next(pictures.batches(samples, pictures.Frame(221, 221, "linear")))
+
+
+@pytest.fixture(scope="module")
+def folder(keras_file, crops, tmp_path_factory):
     out = tmp_path_factory.mktemp("bundles") / "legacy"
     wish = Wish(("fp16", "int8"), str(crops), calibration_size=4, gate=str(crops))
     with warnings.catch_warnings():
@@ -42,11 +52,10 @@ def test_default_stays_fp32(folder):
         assert gates[name]["flips"] <= 0.01
 
 
-def test_answers_stay(folder):
-    pictures = np.random.default_rng(0).integers(0, 256, (2, 221, 221, 3), np.uint8)
+def test_answers_stay(folder, batch):
     names = ("fp32", "fp16", "int8", "int8_fp16")
     graphs = {name: ((folder / f"{name}.onnx").read_bytes(), "f32") for name in names}
-    found = running.embed(graphs, [pictures])
+    found = running.embed(graphs, [batch])
     scale = np.abs(found["fp32"]).mean()
     assert np.abs(found["fp16"] - found["fp32"]).max() < 0.02 * scale
     for name in ("int8", "int8_fp16"):
@@ -56,7 +65,7 @@ def test_answers_stay(folder):
 def test_graphs_shrink(folder):
     sizes = {path.stem: path.stat().st_size for path in folder.glob("*.onnx")}
     assert sizes["fp16"] < 0.51 * sizes["fp32"]
-    assert sizes["int8"] < 0.28 * sizes["fp32"]
+    assert sizes["int8"] < 0.36 * sizes["fp32"]
     assert sizes["int8_fp16"] < sizes["int8"]
     nodes = onnx.load(str(folder / "int8_fp16.onnx")).graph.node
     assert sum(node.op_type == "QuantizeLinear" for node in nodes) == 116
@@ -69,12 +78,11 @@ def test_shared_convolutions_stay_floats(folder):
     assert floats == {"stem/conv", *(f"transition{block}/conv" for block in (1, 2, 3))}
 
 
-def test_onnx_runtime_agrees_on_int8(folder):
+def test_onnx_runtime_agrees_on_int8(folder, batch):
     onnxruntime = pytest.importorskip("onnxruntime")
-    pictures = np.random.default_rng(1).integers(0, 256, (1, 221, 221, 3), np.uint8)
     session = onnxruntime.InferenceSession(
         str(folder / "int8.onnx"), providers=["CPUExecutionProvider"]
     )
-    expected = session.run(None, {"images": pictures})[0]
-    found = running.embed({"": ((folder / "int8.onnx").read_bytes(), "f32")}, [pictures])[""]
+    expected = session.run(None, {"images": batch})[0]
+    found = running.embed({"": ((folder / "int8.onnx").read_bytes(), "f32")}, [batch])[""]
     assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
