@@ -5,9 +5,9 @@ its weights are `<name>/weight` and `<name>/bias`.  Opset 19 in IR 9 is what Ten
 ONNX Runtime 1.18 read, and the first opset whose Q/DQ take FP16.
 
 A graph's precision is written into it: `Arithmetic` says which one.  Quantised convolutions
-get QuantizeLinear and DequantizeLinear (Q/DQ) in front of their input and DequantizeLinear
-behind their stored INT8 kernel, which is what TensorRT and OpenVINO look for; biases, outputs
-and all else stay floats.
+get QuantizeLinear and DequantizeLinear (Q/DQ) in front of their input, or in front of the
+concatenation that it comes from, and DequantizeLinear behind their stored INT8 kernel, which
+is what TensorRT and OpenVINO look for; biases, outputs and all else stay floats.
 """
 
 from __future__ import annotations
@@ -41,11 +41,14 @@ class Arithmetic:
 
     Attributes:
         half: FP16 from the pictures up to the last matrix product, rather than FP32.
-        input_scales: convolution -> scale of its INT8 input; those not named stay floats.
+        input_scales: convolution -> scale of its INT8 input, or None if that is INT8 already;
+            those not named stay floats.
+        output_scales: ReLU or pool -> scale with which it is rounded to INT8 where it is made.
     """
 
     half: bool = False
-    input_scales: Mapping[str, float] = field(default_factory=dict)
+    input_scales: Mapping[str, float | None] = field(default_factory=dict)
+    output_scales: Mapping[str, float] = field(default_factory=dict)
 
 
 FP32 = Arithmetic()
@@ -79,6 +82,7 @@ class GraphWriter:
         self._name, self._height, self._width = name, height, width
         self._store_fp16 = store_fp16
         self._half, self._unused_scales = arithmetic.half, dict(arithmetic.input_scales)
+        self._unused_outputs = dict(arithmetic.output_scales)
         self._nodes: list[Any] = []
         self._tensors: list[Any] = []
         self._written: set[str] = set()
@@ -108,12 +112,12 @@ class GraphWriter:
         pad: int = 0,
     ) -> str:
         """A convolution with an OIHW kernel; quantised if the arithmetic has a scale for it."""
-        scale = self._unused_scales.pop(name, None)
-        if scale is None:
+        if name not in self._unused_scales:
             inputs = [x, self._kernel(f"{name}/weight", kernel)]
         else:
-            inputs = [self._quantised(f"{name}/input", x, scale)]
-            inputs.append(self._int8_kernel(f"{name}/weight", kernel))
+            scale = self._unused_scales.pop(name)
+            rounded = x if scale is None else self._quantised(f"{name}/input", x, scale)
+            inputs = [rounded, self._int8_kernel(f"{name}/weight", kernel)]
         if bias is not None:
             inputs.append(self._constant(f"{name}/bias", bias))
         return self._node(
@@ -144,11 +148,11 @@ class GraphWriter:
 
     def relu(self, name: str, x: str) -> str:
         """max(x, 0)."""
-        return self._node("Relu", name, [x])
+        return self._rounded(self._node("Relu", name, [x]))
 
     def max_pool(self, name: str, x: str, size: int, stride: int, pad: int) -> str:
         """The largest of each window; padding never wins."""
-        return self._node(
+        pooled = self._node(
             "MaxPool",
             name,
             [x],
@@ -156,10 +160,12 @@ class GraphWriter:
             strides=[stride, stride],
             pads=[pad] * 4,
         )
+        return self._rounded(pooled)
 
     def halve(self, name: str, x: str) -> str:
         """The mean of each 2 x 2 square; an odd last row or column is dropped."""
-        return self._node("AveragePool", name, [x], kernel_shape=[2, 2], strides=[2, 2])
+        pooled = self._node("AveragePool", name, [x], kernel_shape=[2, 2], strides=[2, 2])
+        return self._rounded(pooled)
 
     def global_average(self, name: str, x: str) -> str:
         """One number a channel: (n, c)."""
@@ -200,7 +206,8 @@ class GraphWriter:
         self._nodes[-1].output[0] = "embeddings"
         assert self._nodes[-1].name == embeddings, "the embeddings must come from the last layer"
         assert not self._half, "the embeddings must be FP32"
-        assert not self._unused_scales, f"no such convolutions: {sorted(self._unused_scales)}"
+        unused = sorted({*self._unused_scales, *self._unused_outputs})
+        assert not unused, f"no such layers: {unused}"
         shape = ["batch", self._height, self._width, 3]
         graph = helper.make_graph(
             self._nodes,
@@ -253,6 +260,11 @@ class GraphWriter:
                 stored = self._constant(f"{name}/fp16", half)
                 return self._node("Cast", name, [stored], to=self._onnx.TensorProto.FLOAT)
         return self._constant(name, values)
+
+    def _rounded(self, name: str) -> str:
+        """What a layer made, as INT8 where the arithmetic says so."""
+        scale = self._unused_outputs.pop(name, None)
+        return name if scale is None else self._quantised(f"{name}/rounded", name, scale)
 
     def _quantised(self, name: str, x: str, scale: float) -> str:
         """A tensor rounded to INT8 and back, with one scale."""

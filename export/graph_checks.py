@@ -89,28 +89,35 @@ class _Graph:
         names = [conv.name for conv in self.convs]
         _need(not names or names[0] not in quantised, f"{names[0]} is the first convolution")
         _need(quantised <= set(names), "convolutions are missing")
-        used = 0
+        used: set[str] = set()
         for conv in self.convs:
             bias = conv.input[2] if len(conv.input) > 2 else None
             _need(bias is None or bias in self.constants, f"{bias} is no plain bias")
             if conv.name in quantised:
-                self._check_input(conv.input[0])
-                self._check_kernel(conv.input[1])
-                used += 3
+                scales = self._check_input(conv.input[0], used)
+                _need(len(scales) == 1, f"{conv.input[0]} has several scales")
+                self._check_kernel(conv.input[1], used)
         kinds = ("QuantizeLinear", "DequantizeLinear")
-        found = sum(node.op_type in kinds for node in self.graph.node)
+        found = {node.name for node in self.graph.node if node.op_type in kinds}
         _need(found == used, "Q/DQ where none should be")
 
-    def _check_input(self, name: str) -> None:
+    def _check_input(self, name: str, used: set[str]) -> set[float]:
+        """The scales of a convolution's input, which may be joined of several INT8 tensors."""
+        maker = self.makers.get(name)
+        if maker is not None and maker.op_type == "Concat":
+            return {scale for part in maker.input for scale in self._check_input(part, used)}
         back = self._maker(name, "DequantizeLinear")
         there = self._maker(back.input[0], "QuantizeLinear")
         _need(there.input[1:] == back.input[1:], f"{name} has two scales")
         _need(there.input[0] not in self.constants, f"{name} is no activation")
         self._check_parameters(back, ())
-        for tensor in (name, there.output[0]):
-            _need(len(self.takers[tensor]) == 1, f"{tensor} is used elsewhere, too")
+        takers = {node.op_type for node, _ in self.takers[name]}
+        _need(takers <= {"Conv", "Concat"}, f"{name} is used elsewhere, too")
+        _need(len(self.takers[there.output[0]]) == 1, f"{name} is used as INT8, too")
+        used |= {there.name, back.name}
+        return {float(self.constants[back.input[1]])}
 
-    def _check_kernel(self, name: str) -> None:
+    def _check_kernel(self, name: str, used: set[str]) -> None:
         back = self._maker(name, "DequantizeLinear")
         stored = self.constants.get(back.input[0])
         if stored is None or stored.dtype != np.int8:
@@ -118,6 +125,7 @@ class _Graph:
         axes = [each.i for each in back.attribute if each.name == "axis"]
         _need(axes == [0], f"{name} is not scaled by output channels")
         self._check_parameters(back, stored.shape[:1])
+        used.add(back.name)
         _need(len(self.takers[name]) == 1, f"{name} is used elsewhere, too")
 
     def _check_parameters(self, node: Any, shape: tuple[int, ...]) -> None:

@@ -149,6 +149,43 @@ def quantisable(graph: bytes) -> dict[str, str]:
     return {node.name: node.input[0] for node in convolutions[1:] if takers[node.output[0]] == 1}
 
 
+def concatenated(graph: bytes) -> list[tuple[list[str], list[str]]]:
+    """Dense blocks: tensors that are joined by concatenations, and the convolutions on them.
+
+    Where all of a block's tensors are rounded with one scale as they are made, a concatenation
+    joins INT8, and no layer has to round all that came before it again.  Blocks are given
+    whose convolutions, at least one, may all be INT8 and whose tensors come from ReLUs and
+    pools; others, such as DenseNet-121's with a batch norm behind each concatenation, are not.
+    """
+    nodes, allowed = _nodes(graph), quantisable(graph)
+    makers = {node.output[0]: node for node in nodes}
+    blocks: list[set[str]] = []
+    for node in nodes:
+        if node.op_type == "Concat":
+            members = {*node.input, node.output[0]}
+            joined = [block for block in blocks if block & members]
+            blocks = [block for block in blocks if not block & members]
+            blocks.append(members.union(*joined))
+
+    def parts_of(name: str) -> set[str]:
+        if makers[name].op_type != "Concat":
+            return {name}
+        return {part for each in makers[name].input for part in parts_of(each)}
+
+    found = []
+    for block in blocks:
+        takers = [node for node in nodes if block & set(node.input)]
+        convolutions = [node.name for node in takers if node.op_type == "Conv"]
+        # Not the last layer's, which no convolution takes.
+        seen = {node.input[0] for node in takers if node.op_type == "Conv"}
+        parts = {part for name in seen for part in parts_of(name)}
+        plain = all(makers[name].op_type in ("Relu", "MaxPool", "AveragePool") for name in parts)
+        others = {node.op_type for node in takers} - {"Conv", "Concat", "GlobalAveragePool"}
+        if plain and not others and convolutions and set(convolutions) <= allowed.keys():
+            found.append((sorted(parts), convolutions))
+    return found
+
+
 def reaching_furthest(graph: bytes, batches: Iterable[NDArray[np.uint8]]) -> float:
     """The largest magnitude in any activation; FP16 ends at 65504."""
     # What other layers give is no larger than what they take.

@@ -135,6 +135,6 @@ def test_quantised_bias(model, half, quantised):
 
 
 def test_quantised_tensor_used_twice(model, half, quantised):
-    concat = node(model, "block1/layer1/concat")
-    concat.input[0] = f"{CONV}/input"
+    pool = node(model, "transition1/pool")
+    pool.input[0] = "block1/layer2/conv2/input"
     refused(model, half, quantised, "used elsewhere")

@@ -147,20 +147,43 @@ def test_int8_graphs_hold_the_same_integers(folder):
     def integers(name):
         tensors = onnx.load(str(folder / f"{name}.onnx")).graph.initializer
         return {
-            each.name: (
-                onnx.numpy_helper.to_array(each).astype(np.float64).tobytes()
-                if each.name.endswith(("/int8", "/scale")) and not each.name.startswith("input/")
-                else b""
-            )
+            each.name: onnx.numpy_helper.to_array(each).astype(np.float64).tobytes()
             for each in tensors
-            if "fp16" not in each.name
+            if each.name.endswith(("/weight/int8", "/weight/scale"))
         }
 
     first, second = integers("int8"), integers("int8_fp16")
-    shared = first.keys() & second.keys()
-    assert "block1/layer1/conv1/weight/int8" in shared
-    assert "block1/layer1/conv1/input/scale" in shared
-    assert {name for name in shared if first[name] != second[name]} == set()
+    assert "block1/layer1/conv1/weight/int8" in first
+    assert first == second
+
+
+def test_concatenations_join_int8(folder):
+    """On the CPU's graph, all parts of a dense block share a scale and are rounded once."""
+    model = onnx.load(str(folder / "int8.onnx"))
+    nodes = {node.name: node for node in model.graph.node}
+    assert nodes["block1/layer2/conv1"].input[0] == "block1/layer1/concat"
+    assert list(nodes["block1/layer1/concat"].input) == [
+        "stem/pool/rounded",
+        "block1/layer1/conv2/relu/rounded",
+    ]
+    # The last layer's part goes to the mean only.
+    assert nodes["block3/layer2/concat"].input[1] == "block3/layer2/conv2/relu"
+    scales = {
+        each.name: float(onnx.numpy_helper.to_array(each))
+        for each in model.graph.initializer
+        if each.name.startswith("block2") and each.name.endswith("rounded/scale")
+    }
+    (alone,) = scales
+    block = f"{alone.split('/rounded')[0]}/rounded/scale", "transition1/pool/rounded/scale"
+    values = {
+        float(onnx.numpy_helper.to_array(each))
+        for each in model.graph.initializer
+        if each.name in block
+    }
+    assert len(values) == 1
+    # TensorRT's graph rounds in front of each convolution.
+    nodes = {node.name: node for node in onnx.load(str(folder / "int8_fp16.onnx")).graph.node}
+    assert nodes["block1/layer2/conv1"].input[0] == "block1/layer2/conv1/input"
 
 
 def test_openvino_runs_convolutions_in_int8(folder):
@@ -184,8 +207,13 @@ def test_kept_convolutions_stay_floats(weights, crops, tmp_path):
     convert(weights, tmp_path / "out", wish=wish(crops, precisions=("int8",), keep=kept))
     nodes = onnx.load(str(tmp_path / "out" / "int8.onnx")).graph.node
     inputs = {node.name: node.input[0] for node in nodes if node.op_type == "Conv"}
-    floats = {name for name, given in inputs.items() if not given.endswith("/input")}
+    kernels = {node.name: node.input[1] for node in nodes if node.op_type == "Conv"}
+    made = {node.output[0]: node.op_type for node in nodes}
+    floats = {name for name, kernel in kernels.items() if made[kernel] != "DequantizeLinear"}
     assert floats == {"stem/conv", *kept}
+    # A block with a kept convolution is not joined as INT8: that one takes floats.
+    assert inputs["block1/layer2/conv1"] == "block1/layer2/conv1/input"
+    assert inputs["block3/layer2/conv1"] == "block3/layer1/concat"
 
 
 def test_unlabelled_pictures(weights, crops, tmp_path):
