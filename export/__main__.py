@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
+import warnings
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 from reid_edge._command import finish
-from reid_edge.errors import (
-    OptionError,
-    PrecisionUnavailableError,
-    UnknownPrecisionError,
-)
-
-PRECISIONS = ("fp32", "fp16", "int8")
+from reid_edge._text import visible
+from reid_edge.errors import OptionError
 
 _DESCRIPTION = """\
 Turn a weight file into a bundle that reid_edge runs: bundle.json and its ONNX graphs.
 
 The weight file is a Keras .h5 of the original person_reid library (the whole model or its
 weights only), or a .safetensors checkpoint of training/.  No code in it is ever run.
+
+int8 writes two graphs: int8 (FP32 around it, for CPUs) and int8_fp16 (for TensorRT).  It is
+calibrated on real pictures, and each graph's accuracy is held against fp32's; bundle.json
+records the outcome, and a graph that fails is marked unusable.
 """
 _EPILOG = """\
 examples:
   python -m export --weights model_heavy_89acc.h5 --out bundles/heavy
   python -m export --weights runs/edge/final.safetensors --out bundles/edge --name edge
+  python -m export --weights runs/edge/final.safetensors --out bundles/edge \\
+      --precision fp16 int8 --calibration crops/ --gate folder:labelled/
 """
 
 
@@ -63,13 +66,39 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=["fp32"],
         metavar="P",
-        help="which graphs to write: fp32 (default; the only one of this version)",
+        help="which graphs to write: fp32 (always), fp16, int8",
+    )
+    pictures = parser.add_argument_group(
+        "pictures",
+        "A folder, searched deeply, or LAYOUT:PATH with labels: folder (PID_cCAM_*.jpg), "
+        "market1501 (its training split) or pku.",
+    )
+    pictures.add_argument(
+        "--calibration", metavar="PICTURES", help="what INT8's ranges are measured on"
+    )
+    pictures.add_argument(
+        "--calibration-size",
+        type=int,
+        default=512,
+        metavar="N",
+        help="how many of them at most (default: %(default)s)",
+    )
+    pictures.add_argument(
+        "--calibration-method",
+        metavar="METHOD",
+        help="minmax, entropy or percentile-P (default: percentile-99.999)",
+    )
+    pictures.add_argument(
+        "--gate",
+        metavar="PICTURES",
+        help="what accuracy is judged on (default: what was not calibrated on)",
     )
     parser.add_argument(
-        "--calibration",
-        type=Path,
-        metavar="FOLDER",
-        help="pictures to calibrate on; goes with --precision int8 only",
+        "--keep",
+        nargs="+",
+        default=[],
+        metavar="CONV",
+        help="convolutions that int8 leaves as floats, such as transition1/conv",
     )
     parser.add_argument(
         "--force", action="store_true", help="write over a bundle that is already in DIR"
@@ -88,30 +117,49 @@ def main(argv: list[str] | None = None) -> int:
 
 def _export(argv: list[str] | None) -> int:
     options = _parser().parse_args(argv)
-    _check_precisions(options.precision, options.calibration)
     # Imported late: --help and wrong usage need neither numpy nor onnx.
     from .convert import convert
+    from .precisions import Wish
+    from .ranges import DEFAULT_METHOD
 
-    files = convert(options.weights, options.out, options.name, options.force)
+    wish = Wish(
+        precisions=options.precision,
+        calibration=options.calibration,
+        calibration_size=options.calibration_size,
+        method=options.calibration_method or DEFAULT_METHOD,
+        gate=options.gate,
+        keep=options.keep,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", RuntimeWarning)
+        warnings.showwarning = _show_warning
+        files = convert(options.weights, options.out, options.name, options.force, wish)
     for path in files:
         print(f"wrote {path} ({_size(path.stat().st_size)})")
+    for name, gate in json.loads(files[-1].read_text())["gates"].items():
+        print(f"gate of {name}: {_gate(gate)}")
     print(f"next: python -m reid_edge predict --model {shlex.quote(str(options.out))} a.jpg b.jpg")
     return 0
 
 
-def _check_precisions(precisions: list[str], calibration: Path | None) -> None:
-    for name in precisions:
-        if name not in PRECISIONS:
-            raise UnknownPrecisionError(
-                f"no precision {name[:40]!r}; the precisions are {', '.join(PRECISIONS)}"
-            )
-    if calibration is not None and "int8" not in precisions:
-        raise OptionError("--calibration goes with --precision int8 only; leave it out")
-    for name in precisions:
-        if name != "fp32":
-            raise PrecisionUnavailableError(
-                f"{name} is not exported yet by this version; leave --precision out, or say fp32"
-            )
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"warning: {visible(str(message))}", file=sys.stderr)
+
+
+def _gate(gate: dict[str, Any]) -> str:
+    """A gate's entry as one line."""
+    skipped = ("passed", "data", "pictures", "arithmetic")
+    figures = [f"{name} {value}" for name, value in gate.items() if name not in skipped]
+    outcome = "passed" if gate["passed"] else "FAILED"
+    on = visible(gate["data"])
+    return f"{outcome} on {gate['pictures']} pictures of {on}: {', '.join(figures)}"
 
 
 def _size(count: int) -> str:

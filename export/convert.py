@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,10 @@ from typing import Any
 from reid_edge import bundle
 from reid_edge.errors import OptionError
 
-from . import checkpoint, densenet121, edge, keras_file, sources, writing
+from . import checkpoint, densenet121, edge, keras_file, precisions, sources, writing
+from .graph import FP32, Arithmetic
+from .pictures import Frame
+from .precisions import Graphs, Wish
 from .sources import Source
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -18,30 +23,51 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True)
 class _Model:
-    """A converted model: its FP32 graph and what bundle.json says about it."""
+    """A converted model.
+
+    Attributes:
+        graph: in FP32.
+        write: writes it in another arithmetic.
+        default: the default precision, once there is more than FP32.
+        description: what bundle.json says about it.
+    """
 
     graph: bytes
+    write: Callable[[Arithmetic], bytes]
+    default: str
     embedding_size: int
     description: dict[str, Any]
 
 
-def convert(weights: Path, out: Path, name: str | None = None, force: bool = False) -> list[Path]:
+def convert(
+    weights: Path,
+    out: Path,
+    name: str | None = None,
+    force: bool = False,
+    wish: Wish | None = None,
+) -> list[Path]:
     """Write the bundle of a weight file.
+
+    Warns (RuntimeWarning) of few pictures and of graphs that do not pass their gate.
 
     Args:
         weights: a Keras `.h5` of the original library or a `.safetensors` checkpoint.
         out: the bundle's folder; made if it is not there.
         name: the model's name; None takes the checkpoint's or the file's.
         force: write over a bundle that is already there.
+        wish: precisions and pictures; None is FP32 only.
 
     Returns:
-        The files written: the graph, then bundle.json.
+        The files written: the graphs, then bundle.json.
 
     Raises:
         ConversionError: (or a class under it) the weights cannot be converted.
-        OptionError: the name or the folder cannot be used.
+        OptionError: the name, the folder or the wishes cannot be used.
+        DatasetError, InputError: the pictures cannot be used.
         MissingDependencyError: the `export` extra is not installed.
     """
+    wish = Wish() if wish is None else wish
+    wish.check()
     writing.check_folder(out, force)
     source = sources.read(weights)
     model = _from_keras(source) if source.kind == "keras" else _from_checkpoint(source)
@@ -53,7 +79,6 @@ def convert(weights: Path, out: Path, name: str | None = None, force: bool = Fal
             f"the name {str(given)[:80]!r} cannot be used: give --name letters, digits, "
             "'.', '_' and '-', at most 64 in all"
         )
-    graphs = {"fp32": model.graph}
     described = {
         "schema": bundle.SCHEMA,
         **model.description,
@@ -62,12 +87,31 @@ def convert(weights: Path, out: Path, name: str | None = None, force: bool = Fal
         "gates": {},
         "source": {"file": source.path.name, "sha256": source.sha256},
     }
-    return writing.write(out, graphs, described, str(weights))
+    graphs = Graphs({"fp32": model.graph}, {})
+    if not wish.only_fp32:
+        graphs = _other_precisions(model, described, wish, str(weights))
+        described["gates"] = graphs.gates
+        if graphs.gates:
+            described["default_precision"] = model.default
+    return writing.write(out, graphs.files, described, str(weights))
+
+
+def _other_precisions(model: _Model, described: dict[str, Any], wish: Wish, where: str) -> Graphs:
+    """All graphs and their gates."""
+    with tempfile.TemporaryDirectory() as name:
+        # Checks the metadata before hours of work, and makes the head as the runtime does.
+        writing.write(Path(name), {"fp32": model.graph}, described, where)
+        loaded = bundle.load(name)
+    frame = Frame(loaded.height, loaded.width, loaded.resize)
+    return precisions.make(model.write, model.graph, frame, loaded.head, wish)
 
 
 def _from_keras(source: Source) -> _Model:
-    with keras_file.weights_of(source) as weights:
-        graph, head = densenet121.write(weights)
+    def write(arithmetic: Arithmetic) -> tuple[bytes, densenet121.PairHead]:
+        with keras_file.weights_of(source) as weights:
+            return densenet121.write(weights, arithmetic)
+
+    graph, head = write(FP32)
     size = {"height": densenet121.SIZE, "width": densenet121.SIZE, "resize": "linear"}
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", source.path.stem).strip("-._")[:64]
     description = {
@@ -83,10 +127,17 @@ def _from_keras(source: Source) -> _Model:
         "thresholds": {},
         "figures": {},
     }
-    return _Model(graph, 2 * densenet121.HIDDEN, description)
+    # Scores of the original library are expected to stay what they were: fp32 unless asked.
+    return _Model(graph, lambda other: write(other)[0], "fp32", 2 * densenet121.HIDDEN, description)
 
 
 def _from_checkpoint(source: Source) -> _Model:
-    read = checkpoint.read(source)
-    graph = edge.write(read.architecture, read.weights, read.height, read.width)
-    return _Model(graph, read.architecture.embedding, read.bundle)
+    def write(arithmetic: Arithmetic) -> bytes:
+        # Read again for each graph, as a network takes its weights one by one.
+        read = checkpoint.read(source)
+        return edge.write(
+            read.architecture, read.weights, read.height, read.width, arithmetic=arithmetic
+        )
+
+    graph, read = write(FP32), checkpoint.read(source)
+    return _Model(graph, write, "auto", read.architecture.embedding, read.bundle)

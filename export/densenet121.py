@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .batchnorm import BatchNorm, Floats
-from .graph import GraphWriter
+from .graph import FP32, Arithmetic, GraphWriter
 from .weights import Weights
 
 SIZE = 221
@@ -49,7 +49,7 @@ class PairHead:
         }
 
 
-def write(weights: Weights) -> tuple[bytes, PairHead]:
+def write(weights: Weights, arithmetic: Arithmetic = FP32) -> tuple[bytes, PairHead]:
     """Write the graph from weights under their Keras names, in Keras' layouts.
 
     The head's are called `hidden/...` and `out/...`, whatever the file calls them.
@@ -58,7 +58,8 @@ def write(weights: Weights) -> tuple[bytes, PairHead]:
         ArchitectureMismatchError: the weights are those of another network.
         ConversionError: weights that no training ends with.
     """
-    builder = _Builder(weights, GraphWriter("densenet121_siamese", SIZE, SIZE))
+    writer = GraphWriter("densenet121_siamese", SIZE, SIZE, arithmetic=arithmetic)
+    builder = _Builder(weights, writer)
     features = builder.backbone()
     last = builder.norm("bn", FEATURES)
     kernel = weights.take("hidden/kernel", (2 * FEATURES, HIDDEN))
@@ -69,6 +70,7 @@ def write(weights: Weights) -> tuple[bytes, PairHead]:
     # (outputs, inputs): Wa above Wb.
     both = np.concatenate([kernel[:FEATURES].T, kernel[FEATURES:].T])
     embeddings = builder.graph.dense("head", features, both * last.scale, both @ last.shift)
+    embeddings = builder.graph.float32("head/fp32", embeddings)
     head = PairHead(hidden_bias.tolist(), output_weights[:, 0].tolist(), float(output_bias[0]))
     return builder.graph.finish(embeddings, 2 * HIDDEN), head
 

@@ -13,7 +13,7 @@ from reid_edge._schema import Reader
 from reid_edge.errors import ConversionError
 
 from .batchnorm import BatchNorm
-from .graph import GraphWriter
+from .graph import FP32, Arithmetic, GraphWriter
 from .weights import Weights
 
 EPSILON = 1e-5
@@ -62,7 +62,12 @@ def _sizes(values: Reader, name: str) -> tuple[int, ...]:
 
 
 def write(
-    architecture: Architecture, weights: Weights, height: int, width: int, store_fp16: bool = True
+    architecture: Architecture,
+    weights: Weights,
+    height: int,
+    width: int,
+    store_fp16: bool = True,
+    arithmetic: Arithmetic = FP32,
 ) -> bytes:
     """Write the graph from weights named as in torch's `state_dict()`.
 
@@ -74,7 +79,7 @@ def write(
     smallest = -(-min(height, width) // 4) >> max(0, len(architecture.layers) - 2)
     if smallest < 1:
         raise ConversionError(f"pictures of {height} x {width} are too small for this network")
-    graph = GraphWriter("edge", height, width, store_fp16)
+    graph = GraphWriter("edge", height, width, store_fp16, arithmetic)
     builder = _Builder(weights, graph)
     x, channels = builder.stages(architecture)
     size = architecture.embedding
@@ -82,6 +87,7 @@ def write(
     kernel, bias = builder.norm("neck", size).fold(projection)
     weights.finish()
     embedding = graph.dense("embedding/project", graph.global_average("features", x), kernel, bias)
+    embedding = graph.float32("embedding/fp32", embedding)
     return graph.finish(graph.unit_length("embedding/unit", embedding), size)
 
 

@@ -3,16 +3,25 @@
 Names are paths such as `block1/layer2/conv1`: a node and the tensor it makes share one, and
 its weights are `<name>/weight` and `<name>/bias`.  Opset 19 in IR 9 is what TensorRT 10.3 and
 ONNX Runtime 1.18 read, and the first opset whose Q/DQ take FP16.
+
+A graph's precision is written into it: `Arithmetic` says which one.  Quantised convolutions
+get QuantizeLinear and DequantizeLinear (Q/DQ) in front of their input, or in front of the
+concatenation that it comes from, and DequantizeLinear behind their stored INT8 kernel, which
+is what TensorRT and OpenVINO look for; biases, outputs and all else stay floats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_edge.errors import ConversionError
+
+from . import int8
 from .batchnorm import Floats
 from .packages import require
 
@@ -24,6 +33,25 @@ STD = (58.395, 57.12, 57.375)
 
 # What torch.nn.functional.normalize uses: a zero vector stays zero.
 _NORM_FLOOR = 1e-12
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What a graph computes with.
+
+    Attributes:
+        half: FP16 from the pictures up to the last matrix product, rather than FP32.
+        input_scales: convolution -> scale of its INT8 input, or None if that is INT8 already;
+            those not named stay floats.
+        output_scales: ReLU or pool -> scale with which it is rounded to INT8 where it is made.
+    """
+
+    half: bool = False
+    input_scales: Mapping[str, float | None] = field(default_factory=dict)
+    output_scales: Mapping[str, float] = field(default_factory=dict)
+
+
+FP32 = Arithmetic()
 
 
 class GraphWriter:
@@ -39,12 +67,22 @@ class GraphWriter:
         store_fp16: keep kernels as FP16 with a Cast behind them: half the file.  They are
             rounded to FP16 after batch norms were folded in; the arithmetic stays FP32.
             Biases, and kernels beyond FP16's range, stay FP32.
+        arithmetic: FP32, FP16 or INT8.
     """
 
-    def __init__(self, name: str, height: int, width: int, store_fp16: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        height: int,
+        width: int,
+        store_fp16: bool = False,
+        arithmetic: Arithmetic = FP32,
+    ) -> None:
         self._onnx = require("onnx")
         self._name, self._height, self._width = name, height, width
         self._store_fp16 = store_fp16
+        self._half, self._unused_scales = arithmetic.half, dict(arithmetic.input_scales)
+        self._unused_outputs = dict(arithmetic.output_scales)
         self._nodes: list[Any] = []
         self._tensors: list[Any] = []
         self._written: set[str] = set()
@@ -55,7 +93,9 @@ class GraphWriter:
         The cast comes first because TensorRT refuses a uint8 transpose.  The normalisation is
         not folded into the first convolution: that one pads with zeros after it.
         """
-        x = self._node("Cast", "input/cast", ["images"], to=self._onnx.TensorProto.FLOAT)
+        proto = self._onnx.TensorProto
+        kind = proto.FLOAT16 if self._half else proto.FLOAT
+        x = self._node("Cast", "input/cast", ["images"], to=kind)
         x = self._node("Transpose", "input/transpose", [x], perm=[0, 3, 1, 2])
         mean = self._constant("input/mean", np.array(MEAN).reshape(1, 3, 1, 1))
         x = self._node("Sub", "input/centre", [x, mean])
@@ -71,8 +111,13 @@ class GraphWriter:
         stride: int = 1,
         pad: int = 0,
     ) -> str:
-        """A convolution with an OIHW kernel."""
-        inputs = [x, self._kernel(f"{name}/weight", kernel)]
+        """A convolution with an OIHW kernel; quantised if the arithmetic has a scale for it."""
+        if name not in self._unused_scales:
+            inputs = [x, self._kernel(f"{name}/weight", kernel)]
+        else:
+            scale = self._unused_scales.pop(name)
+            rounded = x if scale is None else self._quantised(f"{name}/input", x, scale)
+            inputs = [rounded, self._int8_kernel(f"{name}/weight", kernel)]
         if bias is not None:
             inputs.append(self._constant(f"{name}/bias", bias))
         return self._node(
@@ -103,11 +148,11 @@ class GraphWriter:
 
     def relu(self, name: str, x: str) -> str:
         """max(x, 0)."""
-        return self._node("Relu", name, [x])
+        return self._rounded(self._node("Relu", name, [x]))
 
     def max_pool(self, name: str, x: str, size: int, stride: int, pad: int) -> str:
         """The largest of each window; padding never wins."""
-        return self._node(
+        pooled = self._node(
             "MaxPool",
             name,
             [x],
@@ -115,10 +160,12 @@ class GraphWriter:
             strides=[stride, stride],
             pads=[pad] * 4,
         )
+        return self._rounded(pooled)
 
     def halve(self, name: str, x: str) -> str:
         """The mean of each 2 x 2 square; an odd last row or column is dropped."""
-        return self._node("AveragePool", name, [x], kernel_shape=[2, 2], strides=[2, 2])
+        pooled = self._node("AveragePool", name, [x], kernel_shape=[2, 2], strides=[2, 2])
+        return self._rounded(pooled)
 
     def global_average(self, name: str, x: str) -> str:
         """One number a channel: (n, c)."""
@@ -134,8 +181,18 @@ class GraphWriter:
         inputs = [x, self._kernel(f"{name}/weight", kernel), self._constant(f"{name}/bias", bias)]
         return self._node("Gemm", name, inputs, transB=1)
 
+    def float32(self, name: str, x: str) -> str:
+        """FP32 from here on; nothing in a graph that is FP32 anyway."""
+        if not self._half:
+            return x
+        self._half = False
+        return self._node("Cast", name, [x], to=self._onnx.TensorProto.FLOAT)
+
     def unit_length(self, name: str, x: str) -> str:
-        """Each row divided by its length; from plain operators, which every engine has."""
+        """Each row divided by its length; from plain operators, which every engine has.
+
+        To be done in FP32: the squares may leave FP16's range, and the floor is below it.
+        """
         axes = self._constant(f"{name}/axes", np.array([1], np.int64))
         length = self._node("ReduceL2", f"{name}/length", [x, axes], keepdims=1)
         floor = self._constant(f"{name}/floor", np.array([_NORM_FLOOR]))
@@ -148,6 +205,9 @@ class GraphWriter:
         # Rename what the last layer makes, so that the output needs no node of its own.
         self._nodes[-1].output[0] = "embeddings"
         assert self._nodes[-1].name == embeddings, "the embeddings must come from the last layer"
+        assert not self._half, "the embeddings must be FP32"
+        unused = sorted({*self._unused_scales, *self._unused_outputs})
+        assert not unused, f"no such layers: {unused}"
         shape = ["batch", self._height, self._width, 3]
         graph = helper.make_graph(
             self._nodes,
@@ -171,13 +231,21 @@ class GraphWriter:
         return name
 
     def _constant(self, name: str, values: NDArray[Any]) -> str:
-        """A tensor of the file: float64 is stored as float32, all else as it is."""
-        stored = values.astype(np.float32) if values.dtype == np.float64 else values
-        stored = np.ascontiguousarray(stored)
+        """A tensor of the file: float64 becomes the graph's floats, all else stays as it is."""
+        stored = values
+        if values.dtype == np.float64:
+            with np.errstate(over="ignore"):
+                stored = values.astype(np.float16 if self._half else np.float32)
+            if not np.isfinite(stored).all():
+                raise ConversionError(
+                    f"{name} holds values beyond {stored.dtype}, so this model has no such graph; "
+                    "export it with --precision fp32"
+                )
+        stored = np.asarray(stored, order="C")  # a scalar stays one
         self._tensors.append(require("onnx.numpy_helper").from_array(stored, name))
         return name
 
-    def _shared(self, name: str, values: Floats) -> str:
+    def _shared(self, name: str, values: NDArray[Any]) -> str:
         """A tensor that several layers use."""
         if name not in self._written:
             self._written.add(name)
@@ -185,10 +253,33 @@ class GraphWriter:
         return name
 
     def _kernel(self, name: str, values: Floats) -> str:
-        if self._store_fp16:
+        if self._store_fp16 and not self._half:
             with np.errstate(over="ignore"):
                 half = values.astype(np.float16)
             if np.isfinite(half).all():
                 stored = self._constant(f"{name}/fp16", half)
                 return self._node("Cast", name, [stored], to=self._onnx.TensorProto.FLOAT)
         return self._constant(name, values)
+
+    def _rounded(self, name: str) -> str:
+        """What a layer made, as INT8 where the arithmetic says so."""
+        scale = self._unused_outputs.pop(name, None)
+        return name if scale is None else self._quantised(f"{name}/rounded", name, scale)
+
+    def _quantised(self, name: str, x: str, scale: float) -> str:
+        """A tensor rounded to INT8 and back, with one scale."""
+        factor = self._constant(f"{name}/scale", np.array(scale))
+        parameters = [factor, self._shared("zero", np.array(0, np.int8))]
+        rounded = self._node("QuantizeLinear", f"{name}/int8", [x, *parameters])
+        return self._node("DequantizeLinear", name, [rounded, *parameters])
+
+    def _int8_kernel(self, name: str, kernel: Floats) -> str:
+        """A kernel stored as INT8, with a scale for each output channel."""
+        values, scales = int8.quantise_kernel(kernel)
+        channels = len(scales)
+        inputs = [
+            self._constant(f"{name}/int8", values),
+            self._constant(f"{name}/scale", scales),
+            self._shared(f"zeros/{channels}", np.zeros(channels, np.int8)),
+        ]
+        return self._node("DequantizeLinear", name, inputs, axis=0)

@@ -7,13 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import crop_files
 import edge_files
 import pytest
 
 from export import writing
 from export.__main__ import main
+from export.ranges import DEFAULT_METHOD
 from reid_edge import bundle
 
+INT8 = ("--precision", "int8", "--calibration", "x")
 ROOT = Path(__file__).parents[2]
 
 
@@ -82,11 +85,16 @@ def test_out_is_a_file(weights, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--precision", "fp16"], "fp16 is not exported yet by this version"),
-        (["--precision", "fp32", "int8"], "int8 is not exported yet by this version"),
-        (["--precision", "int8", "--calibration", "x"], "int8 is not exported yet"),
+        (["--precision", "int8"], "int8 needs pictures to calibrate on: give --calibration"),
+        (["--precision", "fp32", "int8", "--gate", "x"], "int8 needs pictures to calibrate on"),
         (["--precision", "bf16"], "no precision 'bf16'"),
-        (["--calibration", "x"], "--calibration goes with --precision int8 only"),
+        (["--calibration", "x"], "--calibration and --gate are for --precision fp16 or int8"),
+        (["--gate", "x"], "--calibration and --gate are for --precision fp16 or int8"),
+        (["--precision", "fp16", "--keep", "x"], "--keep goes with --precision int8 only"),
+        ([*INT8, "--calibration-method", "max"], "no calibration method 'max'"),
+        ([*INT8, "--calibration-size", "0"], "--calibration-size must be at least 1"),
+        ([*INT8, "--calibration-size", "few"], "invalid int value: 'few'"),
+        ([*INT8, "--keep"], "expected at least one argument"),
         (["--precision"], "expected at least one argument"),
         (["--unknown"], "unrecognized arguments: --unknown"),
     ],
@@ -98,6 +106,50 @@ def test_wrong_options(weights, tmp_path, capsys, arguments, said):
 
 def test_required_options(capsys):
     failed(capsys, "--weights, --out")
+
+
+def test_all_precisions(weights, tmp_path, capsys):
+    crops = crop_files.write(tmp_path / "crops", people=4)
+    out = tmp_path / "out"
+    asked = ("--precision", "fp16", "int8", "--calibration", crops, "--calibration-size", 8)
+    assert call("--weights", weights, "--out", out, *asked, "--gate", crops) == 0
+    printed, err = capsys.readouterr()
+    lines = printed.splitlines()
+    graphs = ("fp32", "fp16", "int8", "int8_fp16")
+    assert [Path(line.split()[1]).name for line in lines[:5]] == [
+        *(f"{name}.onnx" for name in graphs),
+        "bundle.json",
+    ]
+    assert [line.split(":")[0] for line in lines[5:8]] == [f"gate of {name}" for name in graphs[1:]]
+    assert "passed on 24 pictures of crops (unlabelled, 8 of them calibrated on): flips" in lines[6]
+    assert lines[8].startswith("next: ")
+    assert err == ""
+
+
+def test_a_failed_gate_is_a_warning(weights, tmp_path, capsys):
+    crops = crop_files.write(tmp_path / "crops", people=4)
+    out = tmp_path / "out"
+    # Half of all activations are clipped.
+    asked = ("--precision", "int8", "--calibration", crops, "--calibration-method", "percentile-50")
+    assert call("--weights", weights, "--out", out, *asked) == 0
+    printed, err = capsys.readouterr()
+    assert "gate of int8: FAILED on 24 pictures" in printed
+    few, *failed = err.splitlines()
+    assert few.startswith("warning: calibrating on 24 pictures, as crops has no more")
+    assert [line.split(" is written but ")[0] for line in failed] == [
+        "warning: int8",
+        "warning: int8_fp16",
+    ]
+    assert dict(bundle.load(out).gates) == {"int8": False, "int8_fp16": False}
+
+
+def test_no_pictures_to_calibrate_on(weights, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "out"
+    for place, said in (("empty", "no pictures"), ("absent", "no such folder")):
+        asked = ("--precision", "int8", "--calibration", tmp_path / place)
+        failed(capsys, said, "--weights", weights, "--out", out, *asked, code=1)
+    assert not out.exists()
 
 
 def test_missing_weights(tmp_path, capsys):
@@ -125,7 +177,12 @@ def test_help(capsys):
         "--out DIR",
         "--name",
         "--precision",
-        "--calibration",
+        "--calibration PICTURES",
+        "--calibration-size N",
+        "--calibration-method METHOD",
+        DEFAULT_METHOD,
+        "--gate PICTURES",
+        "--keep",
         "--force",
     ):
         assert word in printed

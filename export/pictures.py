@@ -1,0 +1,96 @@
+"""Pictures to calibrate and to judge on: which files, and how they become batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_edge import datasets, images
+from reid_edge.datasets import Sample
+from reid_edge.image_files import read_image
+
+Item = TypeVar("Item")
+
+_LABELLED = {
+    # Its query and gallery are for the final measurement: nothing is chosen by them.
+    "market1501": datasets.market1501_train,
+    "folder": datasets.folder,
+    "pku": datasets.pku,
+}
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """Picture files, in a fixed order.
+
+    Attributes:
+        name: how bundle.json calls it: without the path, which is nobody's business.
+        samples: one a picture; the labels mean nothing unless `labelled`.
+        labelled: whether it is known who is on which picture.
+    """
+
+    name: str
+    samples: list[Sample]
+    labelled: bool
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a network takes: height and width in pixels, and `Bundle.resize`."""
+
+    height: int
+    width: int
+    resize: str
+
+
+def open_set(spec: str) -> PictureSet:
+    """Pictures from `LAYOUT:PATH` (market1501, folder or pku), or from any folder, unlabelled.
+
+    Of Market-1501 it is the training split; junk detections (pid -1) are left out.
+
+    Raises:
+        DatasetError: no such folder, no picture in it, or another layout.
+    """
+    layout, separator, path = spec.partition(":")
+    if separator and layout in _LABELLED:
+        root = Path(path).expanduser()  # no shell does it behind a colon
+        samples = [sample for sample in _LABELLED[layout](root) if sample.pid != -1]
+        return PictureSet(f"{layout}:{root.resolve().name}", samples, True)
+    root = Path(spec)
+    files = datasets._pictures(root)
+    return PictureSet(root.resolve().name, [Sample(file, 0, 0) for file in files], False)
+
+
+def evenly(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` of them, spread evenly over all; always the same."""
+    count = min(count, len(items))
+    return [items[place * len(items) // count] for place in range(count)]
+
+
+def whole_identities(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """About `count` at most, all pictures of some identities, spread evenly over all of them."""
+    pids = sorted({sample.pid for sample in samples})
+    kept = set(evenly(pids, max(2, len(pids) * count // len(samples))))
+    return [sample for sample in samples if sample.pid in kept]
+
+
+def batches(samples: Sequence[Sample], frame: Frame, size: int = 16) -> Iterator[NDArray[np.uint8]]:
+    """Decode and resize as the runtime does: uint8 (size or fewer, height, width, 3).
+
+    Raises:
+        ImageFileError: a file that cannot be read as a picture; it is named.
+        InputError: a picture that the runtime would refuse.
+    """
+    for start in range(0, len(samples), size):
+        part = samples[start : start + size]
+        batch = np.empty((len(part), frame.height, frame.width, 3), np.uint8)
+        for row, sample in enumerate(part):
+            picture = read_image(sample.path)
+            images.check(picture, str(sample.path))
+            images.fill(batch[row : row + 1], [picture], frame.resize)
+        yield batch

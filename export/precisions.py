@@ -1,0 +1,291 @@
+"""The graphs of a model in other precisions, calibrated and judged on real pictures."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reid_edge import datasets
+from reid_edge.datasets import Sample
+from reid_edge.errors import (
+    ConversionError,
+    DatasetError,
+    OptionError,
+    UnknownPrecisionError,
+)
+from reid_edge.heads import Head
+
+from . import gate, graph_checks, int8, pictures, ranges, running
+from .graph import Arithmetic
+from .pictures import Frame, PictureSet
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+_LARGEST_HALF = float(np.finfo(np.float16).max)
+_LOOKED_AT_FOR_RANGE = 64
+_INNER_BATCH = 4  # all inner tensors of a batch are held at once
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which graphs shall be written, and from which pictures.
+
+    Attributes:
+        precisions: of `PRECISIONS`; fp32 is always written.
+        calibration: a folder, or `LAYOUT:PATH` as in `pictures.open_set`; for int8.
+        calibration_size: how many of its pictures are used at most.
+        method: of `ranges.METHODS`.
+        gate: as `calibration`, the pictures to judge on; None takes pictures of `calibration`
+            that were not calibrated on.
+        keep: convolutions to leave as floats, besides those that always are.
+    """
+
+    precisions: Sequence[str] = ("fp32",)
+    calibration: str | None = None
+    calibration_size: int = 512
+    method: str = ranges.DEFAULT_METHOD
+    gate: str | None = None
+    keep: Sequence[str] = ()
+
+    @property
+    def only_fp32(self) -> bool:
+        """Whether there is nothing to do."""
+        return set(self.precisions) <= {"fp32"}
+
+    def check(self) -> None:
+        """Whether the wishes go together.
+
+        Raises:
+            OptionError: they do not.
+        """
+        for name in self.precisions:
+            if name not in PRECISIONS:
+                raise UnknownPrecisionError(
+                    f"no precision {name[:40]!r}; the precisions are {', '.join(PRECISIONS)}"
+                )
+        ranges.check_method(self.method)
+        if self.calibration_size < 1:
+            raise OptionError("--calibration-size must be at least 1")
+        if self.only_fp32 and (self.calibration or self.gate):
+            raise OptionError(
+                "--calibration and --gate are for --precision fp16 or int8; leave them out"
+            )
+        if "int8" in self.precisions and self.calibration is None:
+            raise OptionError(
+                "int8 needs pictures to calibrate on: give --calibration a folder of crops of "
+                "people as your cameras see them, a few hundred"
+            )
+        if self.keep and "int8" not in self.precisions:
+            raise OptionError("--keep goes with --precision int8 only; leave it out")
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """Graph name -> ONNX file, and graph name -> the gate's entry in bundle.json."""
+
+    files: dict[str, bytes]
+    gates: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which pictures do what."""
+
+    calibration: Sequence[Sample]
+    judged: Sequence[Sample]
+    labelled: bool
+    data: str
+
+
+def make(
+    write: Callable[[Arithmetic], bytes], fp32: bytes, frame: Frame, head: Head, wish: Wish
+) -> Graphs:
+    """Write and judge the graphs that were wished for, fp32 first.
+
+    Warns of too few pictures, and of graphs that do not pass.
+
+    Args:
+        write: writes the model's graph in an arithmetic.
+        fp32: what it writes for FP32.
+        frame: what the network takes.
+        head: of the model.
+        wish: checked by `Wish.check`.
+
+    Raises:
+        DatasetError, ImageFileError: the pictures cannot be used.
+        OptionError: a convolution to keep that the model has not.
+        ConversionError: weights or answers that no precision can hold.
+    """
+    graph_checks.check(fp32, False, frozenset())
+    quantisable = ranges.quantisable(fp32)
+    _check_keep(wish.keep, quantisable)
+    plan = _plan(wish)
+    scales: dict[str, float] = {}
+    wanted: dict[str, Arithmetic] = {}
+    if "fp16" in wish.precisions:
+        wanted["fp16"] = Arithmetic(half=True)
+    if "int8" in wish.precisions:
+        scales = _scales(fp32, quantisable, plan.calibration, frame, wish)
+        wanted["int8"] = _on_cpu(fp32, scales)
+        wanted["int8_fp16"] = Arithmetic(half=True, input_scales=scales)
+    files = {"fp32": fp32}
+    for name, arithmetic in wanted.items():
+        files[name] = write(arithmetic)
+        graph_checks.check(files[name], arithmetic.half, arithmetic.input_scales.keys())
+    if not plan.judged:
+        warnings.warn(
+            f"{', '.join(wanted)}: written, but not verified, so reid_edge will not choose it: "
+            f"give --gate at least {gate.FEWEST} pictures",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return Graphs(files, {})
+    return Graphs(files, _judge(files, wanted, frame, head, plan))
+
+
+def _check_keep(keep: Sequence[str], quantisable: Mapping[str, str]) -> None:
+    for name in keep:
+        if name not in quantisable:
+            known = ", ".join(list(quantisable)[:3])
+            raise OptionError(f"--keep: int8 has no convolution {name[:80]!r}; it has {known}, ...")
+
+
+def _plan(wish: Wish) -> _Plan:
+    source = pictures.open_set(wish.calibration) if wish.calibration is not None else None
+    chosen: list[Sample] = []
+    if source is not None and "int8" in wish.precisions:
+        chosen = pictures.evenly(source.samples, wish.calibration_size)
+        if len(chosen) < wish.calibration_size:
+            warnings.warn(
+                f"calibrating on {len(chosen)} pictures, as {source.name} has no more; "
+                f"{wish.calibration_size} give steadier ranges",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+    if wish.gate is not None:
+        given = pictures.open_set(wish.gate)
+        return _judged_by(given, given.samples, chosen)
+    if source is None:
+        return _Plan(chosen, (), False, "")
+    used = {sample.path for sample in chosen}
+    unseen = [sample for sample in source.samples if sample.path not in used]
+    if source.labelled:
+        try:
+            return _judged_by(source, unseen, chosen)
+        except DatasetError:  # too few are left to ask across cameras
+            source = PictureSet(source.name, source.samples, False)
+    enough = len(unseen) >= 4 * gate.FEWEST
+    return _judged_by(source, unseen if enough else source.samples, chosen)
+
+
+def _judged_by(source: PictureSet, samples: list[Sample], chosen: list[Sample]) -> _Plan:
+    """Bound the number of pictures; labelled ones must have matches across cameras.
+
+    Raises:
+        DatasetError: they have none.
+    """
+    if source.labelled:
+        if len(samples) > gate.MOST_PICTURES:
+            samples = pictures.whole_identities(samples, gate.MOST_PICTURES)
+        datasets.one_query_per_camera(samples)
+    else:
+        samples = pictures.evenly(samples, gate.MOST_UNLABELLED)
+        if len(samples) < gate.FEWEST:
+            samples = []
+    calibrated = {sample.path for sample in chosen}
+    overlap = sum(sample.path in calibrated for sample in samples)
+    also = f", {overlap} of them calibrated on" if overlap else ""
+    kind = "labelled" if source.labelled else "unlabelled"
+    return _Plan(chosen, samples, source.labelled, f"{source.name} ({kind}{also})")
+
+
+def _scales(
+    fp32: bytes,
+    quantisable: Mapping[str, str],
+    samples: Sequence[Sample],
+    frame: Frame,
+    wish: Wish,
+) -> dict[str, float]:
+    """Convolution -> scale of its input, from the FP32 graph's activations."""
+    batches = pictures.batches(samples, frame, _INNER_BATCH)
+    shown = running.track(batches, "calibrate", -(-len(samples) // _INNER_BATCH))
+    tensors = {name: tensor for name, tensor in quantisable.items() if name not in wish.keep}
+    found = ranges.collect(fp32, tensors, shown)
+    return {name: float(int8.scale(each.cut(wish.method))) for name, each in found.items()}
+
+
+def _on_cpu(fp32: bytes, scales: Mapping[str, float]) -> Arithmetic:
+    """INT8 for OpenVINO: dense blocks with one scale, so that they are joined as INT8.
+
+    With a scale for each convolution, the whole concatenation is read as floats and rounded
+    again before each: on the edge model that took half of the time.
+    """
+    inputs: dict[str, float | None] = dict(scales)
+    outputs: dict[str, float] = {}
+    for parts, convolutions in ranges.concatenated(fp32):
+        if all(name in scales for name in convolutions):
+            widest = max(scales[name] for name in convolutions)
+            outputs |= dict.fromkeys(parts, widest)
+            inputs |= dict.fromkeys(convolutions)
+    return Arithmetic(input_scales=inputs, output_scales=outputs)
+
+
+def _judge(
+    files: Mapping[str, bytes],
+    wanted: Mapping[str, Arithmetic],
+    frame: Frame,
+    head: Head,
+    plan: _Plan,
+) -> dict[str, dict[str, Any]]:
+    """Run all graphs on the judged pictures, and hold them against FP32."""
+    floats = "f16" if running.half_precision() else "f32"
+    arithmetic = {name: floats if each.half else "f32" for name, each in wanted.items()}
+    graphs = {name: (files[name], floats) for name, floats in arithmetic.items()}
+    batches = pictures.batches(plan.judged, frame)
+    shown = running.track(batches, "judge", -(-len(plan.judged) // 16))
+    embeddings = running.embed({"fp32": (files["fp32"], "f32"), **graphs}, shown)
+    reference = embeddings.pop("fp32")
+    if not np.isfinite(reference).all():
+        raise ConversionError("the FP32 graph gives NaN or infinity; the training diverged")
+    judge = gate.Judge(head, plan.judged, plan.labelled, reference)
+    furthest: float | None = None
+    gates = {}
+    for name, found in embeddings.items():
+        entry: dict[str, Any] = {
+            "passed": False,
+            "data": plan.data,
+            "pictures": len(plan.judged),
+            "arithmetic": arithmetic[name],
+        }
+        if np.isfinite(found).all():
+            figures = judge.figures(found)
+            entry |= figures
+            missed = judge.misses(figures)
+        else:
+            missed = ["it gives NaN or infinity"]
+        if wanted[name].half and arithmetic[name] != "f16":
+            # Without FP16 arithmetic at hand, an overflow has to be looked for.
+            if furthest is None:
+                furthest = _furthest(files["fp32"], plan.judged, frame)
+            entry["largest_activation"] = round(furthest, 3)
+            if not furthest < _LARGEST_HALF:
+                missed.append(f"activations reach {furthest:.4g} (FP16 ends at 65504)")
+        entry["passed"] = not missed
+        if missed:
+            warnings.warn(
+                f"{name} is written but marked unusable, since it strays from fp32 on "
+                f"{plan.data}: {'; '.join(missed)}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        gates[name] = entry
+    return gates
+
+
+def _furthest(fp32: bytes, samples: Sequence[Sample], frame: Frame) -> float:
+    some = pictures.evenly(samples, _LOOKED_AT_FOR_RANGE)
+    return ranges.reaching_furthest(fp32, pictures.batches(some, frame, _INNER_BATCH))

@@ -1,0 +1,82 @@
+"""Graphs run on OpenVINO, with inner tensors made visible where they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Item = TypeVar("Item")
+
+
+class Network:
+    """A compiled graph.
+
+    Args:
+        graph: the ONNX file.
+        inner: names of tensors to give besides the embeddings.
+        arithmetic: `f32` or `f16`, of all that is not INT8.
+    """
+
+    def __init__(self, graph: bytes, inner: Sequence[str] = (), arithmetic: str = "f32") -> None:
+        import openvino
+
+        core = openvino.Core()
+        model = core.read_model(graph)
+        if inner:
+            model.add_outputs(list(inner))
+        hints = {"INFERENCE_PRECISION_HINT": arithmetic}
+        self._request: Any = core.compile_model(model, "CPU", hints).create_infer_request()
+        self._outputs = 1 + len(inner)
+
+    def run(self, batch: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Embeddings, then the inner tensors; all are overwritten by the next run."""
+        self._request.infer({0: batch}, share_inputs=True)
+        return [self._request.get_output_tensor(index).data for index in range(self._outputs)]
+
+
+def half_precision() -> bool:
+    """Whether OpenVINO computes in FP16 on this processor."""
+    import openvino
+
+    return "FP16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def embed(
+    graphs: Mapping[str, tuple[bytes, str]], batches: Iterable[NDArray[np.uint8]]
+) -> dict[str, NDArray[np.float32]]:
+    """Embeddings of all pictures by several graphs, in one pass over the pictures.
+
+    Args:
+        graphs: name -> the ONNX file and the arithmetic to run it with.
+        batches: uint8 (n, height, width, 3).
+
+    Returns:
+        name -> (pictures, d)
+    """
+    networks = {name: Network(graph, (), floats) for name, (graph, floats) in graphs.items()}
+    found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in graphs}
+    for batch in batches:
+        for name, network in networks.items():
+            found[name].append(network.run(batch)[0].copy())
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
+    """Pass items on, with a progress bar on a terminal's standard error."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True, highlight=False)
+    return iter(
+        track(
+            items,
+            what,
+            total=total,
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+    )
