@@ -100,6 +100,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CONV",
         help="convolutions that int8 leaves as floats, such as transition1/conv",
     )
+    engines = parser.add_argument_group(
+        "engines", "Build TensorRT engines of the graphs, as python -m reid_edge build does."
+    )
+    engines.add_argument("--engine", choices=("tensorrt", "tensorrt-rtx"))
+    engines.add_argument(
+        "--engine-dir",
+        type=Path,
+        default=Path("engines"),
+        metavar="DIR",
+        help="where they are kept (default: %(default)s/)",
+    )
+    engines.add_argument(
+        "--max-batch", type=int, default=32, metavar="N", help="the largest batch (32)"
+    )
+    engines.add_argument(
+        "--target", metavar="SM", help="for a GPU elsewhere, such as sm86 (tensorrt-rtx only)"
+    )
     parser.add_argument(
         "--force", action="store_true", help="write over a bundle that is already in DIR"
     )
@@ -138,8 +155,27 @@ def _export(argv: list[str] | None) -> int:
         print(f"wrote {path} ({_size(path.stat().st_size)})")
     for name, gate in json.loads(files[-1].read_text())["gates"].items():
         print(f"gate of {name}: {_gate(gate)}")
+    if options.engine is not None:
+        _build(options)
     print(f"next: python -m reid_edge predict --model {shlex.quote(str(options.out))} a.jpg b.jpg")
     return 0
+
+
+def _build(options: argparse.Namespace) -> None:
+    """An engine of each graph, those included whose gate was not passed: `ReId` will ask."""
+    from reid_edge.building import build
+
+    for precision in dict.fromkeys(options.precision):
+        engine = build(
+            options.out,
+            options.engine.replace("-", "_"),
+            precision,
+            max_batch=options.max_batch,
+            target=options.target,
+            out=options.engine_dir,
+            allow_unverified=True,
+        )
+        print(f"{'built' if engine.is_new else 'up to date'}: {engine.path}")
 
 
 def _show_warning(

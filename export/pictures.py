@@ -62,8 +62,13 @@ def open_set(spec: str) -> PictureSet:
         samples = [sample for sample in _LABELLED[layout](root) if sample.pid != -1]
         return PictureSet(f"{layout}:{root.resolve().name}", samples, True)
     root = Path(spec)
-    files = datasets._pictures(root)
+    files = datasets.pictures(root)
     return PictureSet(root.resolve().name, [Sample(file, 0, 0) for file in files], False)
+
+
+def opened(given: str | PictureSet) -> PictureSet:
+    """A set that is there already, or `open_set`."""
+    return given if isinstance(given, PictureSet) else open_set(given)
 
 
 def evenly(items: Sequence[Item], count: int) -> list[Item]:

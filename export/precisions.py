@@ -36,7 +36,7 @@ class Wish:
 
     Attributes:
         precisions: of `PRECISIONS`; fp32 is always written.
-        calibration: a folder, or `LAYOUT:PATH` as in `pictures.open_set`; for int8.
+        calibration: pictures, or where they are, as in `pictures.open_set`; for int8.
         calibration_size: how many of its pictures are used at most.
         method: of `ranges.METHODS`.
         gate: as `calibration`, the pictures to judge on; None takes pictures of `calibration`
@@ -45,10 +45,10 @@ class Wish:
     """
 
     precisions: Sequence[str] = ("fp32",)
-    calibration: str | None = None
+    calibration: str | PictureSet | None = None
     calibration_size: int = 512
     method: str = ranges.DEFAULT_METHOD
-    gate: str | None = None
+    gate: str | PictureSet | None = None
     keep: Sequence[str] = ()
 
     @property
@@ -155,7 +155,7 @@ def _check_keep(keep: Sequence[str], quantisable: Mapping[str, str]) -> None:
 
 
 def _plan(wish: Wish) -> _Plan:
-    source = pictures.open_set(wish.calibration) if wish.calibration is not None else None
+    source = None if wish.calibration is None else pictures.opened(wish.calibration)
     chosen: list[Sample] = []
     if source is not None and "int8" in wish.precisions:
         chosen = pictures.evenly(source.samples, wish.calibration_size)
@@ -167,7 +167,7 @@ def _plan(wish: Wish) -> _Plan:
                 stacklevel=3,
             )
     if wish.gate is not None:
-        given = pictures.open_set(wish.gate)
+        given = pictures.opened(wish.gate)
         return _judged_by(given, given.samples, chosen)
     if source is None:
         return _Plan(chosen, (), False, "")

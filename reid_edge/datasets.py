@@ -65,7 +65,7 @@ def folder(path: str | Path) -> list[Sample]:
         DatasetError: no such folder, no picture in it, or a name of another form.
     """
     samples = []
-    for file in _pictures(Path(path)):
+    for file in pictures(Path(path)):
         match = _NAME.match(file.name)
         if match is None:
             raise DatasetError(
@@ -101,7 +101,7 @@ def pku(root: str | Path) -> list[Sample]:
     Its `val/query` and `val/gallery` repeat pictures of `val/all_imgs` and are left out.
     """
     samples = []
-    for file in _pictures(Path(root)):
+    for file in pictures(Path(root)):
         if file.parent.parent.name in ("query", "gallery"):
             continue
         match = _PKU_NAME.fullmatch(file.stem)
@@ -151,7 +151,12 @@ def one_query_per_camera(samples: list[Sample]) -> QueryGallery:
     return QueryGallery(query, gallery)
 
 
-def _pictures(root: Path) -> Iterator[Path]:
+def pictures(root: Path) -> Iterator[Path]:
+    """The picture files in a folder and below it, in the order of their paths.
+
+    Raises:
+        DatasetError: no such folder, or none in it.
+    """
     if not root.is_dir():
         raise DatasetError(
             f"{root}: no such folder; give the folder that holds the unpacked dataset"

@@ -229,15 +229,16 @@ def _build_once(job: _Job, monitor: Any, strongly_typed: bool) -> tuple[bytes, b
         shapes = [(size, height, width, 3) for size in (batch.low, batch.best, batch.high)]
         profile.set_shape(INPUT, *shapes)
         config.add_optimization_profile(profile)
-    cache = config.create_timing_cache(job.timing_cache)
-    config.set_timing_cache(cache, ignore_mismatch=False)
+    if not is_rtx(trt):  # which times nothing when it builds
+        cache = config.create_timing_cache(job.timing_cache)
+        config.set_timing_cache(cache, ignore_mismatch=False)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise EngineBuildError(
             f"TensorRT {trt.__version__} cannot build the {job.graph_name} graph "
             f"({log.reason() or 'no reason given'}); try another precision or a smaller max_batch"
         )
-    found = config.get_timing_cache()
+    found = None if is_rtx(trt) else config.get_timing_cache()
     return bytes(plan), bytes(found.serialize()) if found is not None else b""
 
 

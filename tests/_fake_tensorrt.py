@@ -125,10 +125,11 @@ def _classes(trt, world):
                     "level": config.builder_optimization_level,
                     "workspace": config.pools_[trt.MemoryPoolType.WORKSPACE],
                     "profiles": [profile.shapes_ for profile in config.profiles_],
-                    "timing_cache": config.cache_.content,
+                    "timing_cache": config.cache_.content if config.cache_ else None,
                 }
             )
-            config.cache_.content = b"timings " + str(len(world.builds)).encode()
+            if config.cache_:
+                config.cache_.content = b"timings " + str(len(world.builds)).encode()
             plan = {
                 "version": trt.__version__,
                 "inputs": network.inputs_,

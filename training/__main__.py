@@ -67,10 +67,11 @@ def _train(arguments: argparse.Namespace) -> None:
 def _publish(arguments: argparse.Namespace) -> None:
     from .publish import publish
 
-    _, kept = held_out.split(datasets.market1501_train(arguments.market1501))
+    trained_on, kept = held_out.split(datasets.market1501_train(arguments.market1501))
     figures = publish(
         arguments.run_folder / "checkpoint.pt",
         json.loads(arguments.card.read_text()),
+        trained_on,
         kept,
         arguments.test,
         arguments.weights,

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from export.convert import convert
+from export.pictures import PictureSet
+from export.precisions import Wish
 from reid_edge import ReId, calibration, metrics
 from reid_edge.datasets import QueryGallery, Sample, open_test
 from reid_edge.errors import DatasetError
@@ -29,6 +31,7 @@ RATES = {"far_1e-2": 1e-2, "far_1e-3": 1e-3}
 def publish(
     checkpoint: Path,
     card: dict[str, Any],
+    trained_on: list[Sample],
     held_out: list[Sample],
     tests: list[str],
     weights: Path,
@@ -39,7 +42,9 @@ def publish(
     Args:
         checkpoint: `checkpoint.pt` of a run; its averaged weights are taken.
         card: name, version, description, licence and input of the bundle.
-        held_out: pictures of people never trained on, to fit the head on.
+        trained_on: pictures of people trained on, to measure INT8's ranges on.
+        held_out: pictures of people never trained on, to fit the head on, and to judge the FP16
+            and INT8 graphs on.
         tests: `LAYOUT:PATH` of retrieval tests whose figures are recorded with the model.
         weights: the safetensors file to write.
         out: the bundle's folder; an existing bundle is replaced.
@@ -74,7 +79,12 @@ def publish(
         # Nothing is left half done: what ships appears only now.
         weights.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / weights.name, weights)
-    convert(weights, out, force=True)
+    wish = Wish(
+        ("fp16", "int8"),
+        calibration=PictureSet("people trained on", trained_on, True),
+        gate=PictureSet("held-out people", held_out, True),
+    )
+    convert(weights, out, force=True, wish=wish)
     return figures
 
 

@@ -23,9 +23,7 @@ def _has(module):
 
 
 BACKENDS = [
-    pytest.param(
-        name, marks=pytest.mark.skipif(not _has(name), reason=f"{name} is not installed")
-    )
+    pytest.param(name, marks=pytest.mark.skipif(not _has(name), reason=f"{name} is not installed"))
     for name in ("tensorrt", "tensorrt_rtx")
 ]
 

@@ -10,7 +10,6 @@ import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from reid_edge import bundle
@@ -47,16 +46,6 @@ def check(done, graph):
 @pytest.mark.parametrize("model", bundle.shipped())
 def test_the_shipped_models_build(model, graph, tmp_path):
     check(build(model, graph.partition("_")[0], tmp_path), graph)
-
-
-@pytest.fixture(scope="module")
-def converted(tmp_path_factory):
-    """The old library's DenseNet-121, with random weights, in all precisions."""
-    pytest.importorskip("h5py", reason="h5py is not installed")
-    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    from export import __main__ as export
-    from PIL import Image  # noqa: F401
-    return export
 
 
 def test_the_second_build_finds_the_first(tmp_path):
