@@ -1,4 +1,7 @@
-"""OpenVINO against ONNX Runtime: the same FP32 graph of the default model, batches of 1 and 16."""
+"""CPU engines and precisions of the default model side by side, batches of 1 and 16.
+
+OpenVINO against ONNX Runtime in FP32, and OpenVINO's INT8 against both.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +13,36 @@ from reid_edge import backends, bundle
 
 from ._measure import report, side_by_side
 
+_PAIRS = (
+    (("openvino", "fp32"), ("onnxruntime", "fp32")),
+    (("openvino", "int8"), ("onnxruntime", "fp32")),
+    (("openvino", "int8"), ("openvino", "fp32")),
+)
+_PICTURES = 32
+
 
 def run() -> dict[str, Any]:
-    """Images/s of both, and the ratio."""
+    """Images/s of both, and the ratio, of each pair."""
     model = bundle.load(bundle.find(None))
-    openvino = backends.choose(model, "openvino", "fp32")
-    onnxruntime = backends.choose(model, "onnxruntime", "fp32", "cpu")
+    started = {
+        way: backends.choose(model, *way, "cpu") for way in {way for pair in _PAIRS for way in pair}
+    }
     rng = np.random.default_rng(0)
-    figures = {}
+    figures: dict[str, Any] = {}
     for size in (1, 16):
         batch = rng.integers(0, 256, (size, model.height, model.width, 3), np.uint8)
-        repeats = 32 // size
 
-        def through(backend: backends.Backend, batch: Any = batch, repeats: int = repeats) -> None:
-            for _ in range(repeats):
-                backend.run(batch)
+        def through(way: tuple[str, str], batch: Any = batch) -> None:
+            for _ in range(_PICTURES // len(batch)):
+                started[way].run(batch)
 
-        found = side_by_side(lambda: through(openvino), lambda: through(onnxruntime))
-        figures[f"batch_{size}"] = {
-            "openvino_images_per_second": 32 / found["ours_seconds"],
-            "onnxruntime_images_per_second": 32 / found["theirs_seconds"],
-            **{name: value for name, value in found.items() if name.startswith("speedup")},
-        }
+        for ours, theirs in _PAIRS:
+            found = side_by_side(lambda way=ours: through(way), lambda way=theirs: through(way))
+            figures[f"{' '.join(ours)} against {' '.join(theirs)}, batch {size}"] = {
+                "ours_images_per_second": _PICTURES / found["ours_seconds"],
+                "theirs_images_per_second": _PICTURES / found["theirs_seconds"],
+                **{name: value for name, value in found.items() if name.startswith("speedup")},
+            }
     return figures
 
 
