@@ -176,6 +176,7 @@ def _build(options: argparse.Namespace) -> None:
             allow_unverified=True,
         )
         print(f"{'built' if engine.is_new else 'up to date'}: {engine.path}")
+    print(f"to run them: export REID_EDGE_CACHE={shlex.quote(str(options.engine_dir.resolve()))}")
 
 
 def _show_warning(

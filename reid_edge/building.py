@@ -67,17 +67,15 @@ def build(
     gpu = None
     if options.target is None:
         gpu = _cuda.open_gpu(int(device.partition(":")[2] or 0))
-    trt = _engine.load(backend)
+    trt = _engine.load(backend, ahead=gpu is None)
     if gpu is not None:
         options = _engine.aimed(trt, gpu.info, options)
     folder = engine_cache.folder_for(out)
     wanted = _engine.describe(trt, found, graph, gpu.info if gpu else None, options)
-    plan, reason = engine_cache.find(folder, wanted)
-    path = folder / f"{wanted.stem}.plan"
-    if plan is None:
-        reason = "asked for" if reason == "first use" else reason
-        _engine.built(trt, found, graph, gpu, folder, options, reason, must_keep=True)
-    return Engine(path, graph, plan is None)
+    kept = engine_cache.find(folder, wanted)
+    if kept.plan is None:
+        _engine.built(trt, found, graph, gpu, folder, options, kept, must_keep=True)
+    return Engine(folder / f"{wanted.stem}.plan", graph, kept.plan is None)
 
 
 def _target(text: str | None, backend: str) -> tuple[int, int] | None:

@@ -153,6 +153,9 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--device", help="cpu, cuda or cuda:N")
         added.add_argument("--json", action="store_true", help="print one JSON object")
         added.add_argument(
+            "--max-batch", type=int, default=32, metavar="N", help="of a TensorRT engine (32)"
+        )
+        added.add_argument(
             "--allow-unverified",
             action="store_true",
             help="run a precision whose accuracy gate was not passed",
@@ -174,15 +177,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     build = command("build", _build, "Build a TensorRT engine before it is first used.")
     build.add_argument(
-        "--max-batch", type=int, default=32, metavar="N", help="the largest batch (32)"
-    )
-    build.add_argument(
         "--target", metavar="SM", help="build for a GPU elsewhere, such as sm86 (tensorrt_rtx only)"
     )
     build.add_argument(
         "--out",
         metavar="DIR",
-        help="where to keep it (REID_EDGE_CACHE, else the user's cache folder)",
+        help="where to keep it (default: REID_EDGE_CACHE, else the user's cache folder); "
+        "run with REID_EDGE_CACHE=DIR",
     )
     return parser
 
@@ -201,6 +202,7 @@ def _model(arguments: argparse.Namespace) -> ReId:
         arguments.precision,
         arguments.device,
         allow_unverified=arguments.allow_unverified,
+        max_batch=arguments.max_batch,
     )
 
 

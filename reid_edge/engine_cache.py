@@ -12,14 +12,13 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ._files import read_regular
-from ._private import check_file, check_private
+from ._private import private, read_private
 from .errors import EngineCacheError, MissingDependencyError
 
 SIDECAR = 1
@@ -75,30 +74,48 @@ def folder_for(engine_dir: str | Path | None = None) -> Path:
     return Path(platformdirs.user_cache_path("reid_edge")) / "engines"
 
 
-def find(folder: Path, wanted: Wanted) -> tuple[bytes | None, str]:
-    """The plan, or None and the reason why there is none that may be used.
+@dataclass(frozen=True)
+class Found:
+    """What the cache has: a plan that may be used, or the reason why there is none."""
+
+    plan: bytes | None
+    reason: str = ""
+    strongly_typed: bool = True
+
+
+def find(folder: Path, wanted: Wanted) -> Found:
+    """Look for an engine.
 
     Raises:
-        EngineCacheError: other users can write to the folder.
+        EngineCacheError: the folder cannot be looked at, or other users can write to it.
     """
-    if not folder.is_dir():
-        return None, "first use"
-    check_private(folder)
+    try:
+        return _find(private(folder), wanted)
+    except (FileNotFoundError, NotADirectoryError):
+        return Found(None, "first use")
+    except OSError as error:
+        raise EngineCacheError(
+            f"{folder}: engines cannot be looked for there ({error.strerror or error}); give "
+            "another folder as engine_dir or in REID_EDGE_CACHE"
+        ) from error
+
+
+def _find(folder: Path, wanted: Wanted) -> Found:
     path = folder / f"{wanted.stem}.plan"
     sidecar = _read_sidecar(path.with_suffix(".json"))
     if sidecar is None:
-        return None, _difference(folder, wanted) if not path.exists() else "its sidecar is missing"
+        missing = "its sidecar is missing" if path.exists() else _difference(folder, wanted)
+        return Found(None, missing)
     try:
-        check_file(path)
-        plan = read_regular(path, _MAX_PLAN)
+        plan = read_private(path, _MAX_PLAN)
     except OSError as error:
-        return None, f"the plan cannot be read ({error.strerror})"
+        return Found(None, f"the plan cannot be read ({error.strerror})")
     if sidecar.get("plan_sha256") != hashlib.sha256(plan).hexdigest():
-        return None, "the plan differs from its recorded SHA-256"
+        return Found(None, "the plan differs from its recorded SHA-256")
     for name, value in asdict(wanted).items():  # the name's hash could be anyone's
         if sidecar.get(name) != value:
-            return None, f"its sidecar records {name} {_short(sidecar.get(name))}"
-    return plan, ""
+            return Found(None, f"its sidecar records {name} {_short(sidecar.get(name))}")
+    return Found(plan, strongly_typed=sidecar.get("strongly_typed") is True)
 
 
 def store(
@@ -132,8 +149,7 @@ def timing_cache(folder: Path, wanted: Wanted) -> bytes:
     """The timing cache for builds of this kind; empty where there is none that is whole."""
     path = folder / f"{wanted.timing_stem}.cache"
     try:
-        check_file(path)
-        content = read_regular(path, _MAX_TIMING_CACHE)
+        content = read_private(path, _MAX_TIMING_CACHE)
     except OSError:
         return b""
     digest, cache = content[:32], content[32:]
@@ -141,8 +157,10 @@ def timing_cache(folder: Path, wanted: Wanted) -> bytes:
 
 
 @contextmanager
-def building(folder: Path, wanted: Wanted, waiting: Any) -> Iterator[None]:
-    """Hold the lock for building an engine; makes the folder.
+def building(folder: Path, wanted: Wanted, waiting: Callable[[], None]) -> Iterator[Path]:
+    """Hold the lock for building on this GPU, and give the folder's real path; makes the folder.
+
+    One build at a time also keeps TensorRT's timings, and their cache, from disturbing each other.
 
     Args:
         folder: of the engines.
@@ -161,24 +179,27 @@ def building(folder: Path, wanted: Wanted, waiting: Any) -> Iterator[None]:
             "'reid-edge[jetson]'"
         ) from error
     try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        check_private(folder)
-        lock = filelock.FileLock(folder / f".{wanted.stem}.lock")
+        for place in (*reversed(folder.parents), folder):
+            if not place.exists():  # each by itself: mkdir(parents=True) leaves these to the umask
+                place.mkdir(mode=0o755, exist_ok=True)
+        folder = private(folder)
+        lock = filelock.FileLock(folder / f".{wanted.timing_stem}.lock")
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             waiting()
             lock.acquire()
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:  # the latter: no locks on this file system
         raise EngineCacheError(
-            f"{folder}: engines cannot be kept there ({error.strerror or error}); give another "
+            f"{folder}: engines cannot be kept there ({error}); give another "
             "folder as engine_dir or in REID_EDGE_CACHE, or build them beforehand with "
             "python -m reid_edge build"
         ) from error
     try:
-        for left in folder.glob(f".{wanted.stem}.*.partial"):  # of a process that was killed
-            left.unlink(missing_ok=True)
-        yield
+        for stem in (wanted.stem, wanted.timing_stem):
+            for left in folder.glob(f".{stem}.*.partial"):  # of a process that was killed
+                left.unlink(missing_ok=True)
+        yield folder
     finally:
         lock.release()
 
@@ -205,8 +226,7 @@ def keep(folder: Path, wanted: Wanted, built: Any, must: bool) -> Path | None:
 
 def _read_sidecar(path: Path) -> dict[str, Any] | None:
     try:
-        check_file(path)
-        found = json.loads(read_regular(path, _MAX_SIDECAR))
+        found = json.loads(read_private(path, _MAX_SIDECAR))
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and found.get("sidecar") == SIDECAR else None

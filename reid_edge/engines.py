@@ -6,11 +6,13 @@ Precision is a matter of the graph alone; builder flags are set in one case, see
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,8 +144,10 @@ def build_engine(
             pass
     except BaseException:  # Ctrl-C above all
         job.cancelled.set()
-        if thread in threading.enumerate():  # not if it was never started
-            job.done.wait()
+        # Not if it was never started.  A second Ctrl-C must not leave TensorRT building unseen.
+        while thread in threading.enumerate() and not job.done.is_set():
+            with suppress(KeyboardInterrupt):
+                job.done.wait()
         raise
     if job.error is not None:
         raise job.error
@@ -193,15 +197,9 @@ class _Job:
 def _build_once(job: _Job, monitor: Any, strongly_typed: bool) -> tuple[bytes, bytes]:
     """The plan and the new timing cache."""
     trt, options = job.trt, job.options
-    log = make_logger(trt)
-    try:
-        builder = trt.Builder(log)
-    except Exception as error:  # pybind11 turns what TensorRT reports into several kinds
-        raise DriverError(
-            f"TensorRT {trt.__version__} cannot start ({log.reason() or error}); the NVIDIA "
-            "driver may be too old for it: update the driver, or install the TensorRT "
-            "built for your CUDA version (tensorrt-cu12, tensorrt-cu13)"
-        ) from error
+    log = logger_of(trt)
+    log.clear()
+    builder = started(trt, trt.Builder)
     kind = trt.NetworkDefinitionCreationFlag
     network = builder.create_network(1 << int(kind.STRONGLY_TYPED) if strongly_typed else 0)
     parser = trt.OnnxParser(network, log)
@@ -215,6 +213,7 @@ def _build_once(job: _Job, monitor: Any, strongly_typed: bool) -> tuple[bytes, b
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace)
     config.builder_optimization_level = options.level
     config.progress_monitor = monitor
+    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 is float32: TF32 has 10 bits of mantissa
     if options.target is not None:
         _aim(trt, config, options.target)
     if not strongly_typed:
@@ -231,15 +230,34 @@ def _build_once(job: _Job, monitor: Any, strongly_typed: bool) -> tuple[bytes, b
         config.add_optimization_profile(profile)
     if not is_rtx(trt):  # which times nothing when it builds
         cache = config.create_timing_cache(job.timing_cache)
-        config.set_timing_cache(cache, ignore_mismatch=False)
+        if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+            # One that TensorRT does not take is as good as none, and is replaced afterwards.
+            config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise EngineBuildError(
             f"TensorRT {trt.__version__} cannot build the {job.graph_name} graph "
             f"({log.reason() or 'no reason given'}); try another precision or a smaller max_batch"
         )
-    found = None if is_rtx(trt) else config.get_timing_cache()
-    return bytes(plan), bytes(found.serialize()) if found is not None else b""
+    timings = None if is_rtx(trt) else config.get_timing_cache()
+    return bytes(plan), bytes(timings.serialize()) if timings is not None else b""
+
+
+def started(trt: Any, kind: Any) -> Any:
+    """A `Builder` or `Runtime`, the two objects with which TensorRT starts.
+
+    Raises:
+        DriverError: it does not start.
+    """
+    log = logger_of(trt)
+    try:
+        return kind(log)
+    except Exception as error:  # pybind11 turns what TensorRT reports into several kinds
+        raise DriverError(
+            f"TensorRT {trt.__version__} cannot start ({log.reason() or error}); the NVIDIA "
+            "driver may be too old for it: update the driver, or install the TensorRT "
+            "built for your CUDA version (tensorrt-cu12, tensorrt-cu13)"
+        ) from error
 
 
 def _aim(trt: Any, config: Any, target: tuple[int, int]) -> None:
@@ -261,9 +279,11 @@ def is_rtx(trt: Any) -> bool:
     return str(trt.__name__).endswith("tensorrt_rtx")
 
 
-def make_logger(trt: Any) -> Any:
-    """A TensorRT logger that keeps the errors for our own messages.
+@functools.cache
+def logger_of(trt: Any) -> Any:
+    """The TensorRT logger of a module, which keeps the last errors for our own messages.
 
+    There is one for the whole process, for ever: TensorRT itself keeps a pointer to the first.
     Warnings and errors also go to the `logging` logger `reid_edge.tensorrt`, as debug messages:
     what matters of them is raised.
     """
@@ -271,7 +291,7 @@ def make_logger(trt: Any) -> Any:
     class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self._errors: list[str] = []
+            self._errors: deque[str] = deque(maxlen=3)
 
         def log(self, severity: Any, message: str) -> None:
             if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
@@ -280,9 +300,13 @@ def make_logger(trt: Any) -> Any:
             elif severity == trt.ILogger.WARNING:
                 _logger.debug("%s", message)
 
+        def clear(self) -> None:
+            """Forget the errors of earlier work."""
+            self._errors.clear()
+
         def reason(self) -> str:
             """The last errors, the latest last."""
-            return "; ".join(self._errors[-3:])
+            return "; ".join(self._errors)
 
     return Log()
 

@@ -66,7 +66,7 @@ class FakeStream:
         gpu.make(self, "stream")
 
     def event(self):
-        raise NotImplementedError
+        return FakeEvent(self)
 
     def synchronize(self):
         self.gpu.check()
@@ -81,6 +81,22 @@ class FakeStream:
     def free(self):
         assert not self.queue, "a stream was freed with work in it"
         self.gpu.drop(self, "stream")
+
+
+class FakeEvent:
+    def __init__(self, stream):
+        self.stream, self.place = stream, None
+        stream.gpu.make(self, "event")
+
+    def record(self):
+        self.place = len(self.stream.gpu.log)
+
+    def since(self, earlier):
+        assert not self.stream.queue, "the event was not reached yet"
+        return float(self.place - earlier.place)
+
+    def free(self):
+        self.stream.gpu.drop(self, "event")
 
 
 class FakeBuffer:

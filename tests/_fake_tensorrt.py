@@ -46,7 +46,8 @@ def make(version="10.13.3.9.post1", gpu=None, name="tensorrt"):
         log=gpu.log if gpu else [],
         weak_only=False,  # strongly typed networks are refused
         no_plan=None,  # a reason why the builder finds no plan
-        no_builder=None,  # a reason why the builder does not start
+        no_start=None,  # a reason why neither a builder nor a runtime starts
+        foreign_timings=None,  # a timing cache that is not taken
         no_context=None,
         during_build=lambda step: None,
         steps=3,
@@ -79,6 +80,11 @@ def _enums():
 
 
 def _classes(trt, world):
+    def start(logger):
+        if world.no_start:
+            logger.log(ILogger.ERROR, world.no_start)
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+
     class ILogger:
         INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
 
@@ -87,10 +93,8 @@ def _classes(trt, world):
 
     class Builder:
         def __init__(self, logger):
-            if world.no_builder:
-                logger.log(ILogger.ERROR, world.no_builder)
-                raise TypeError("pybind11::init(): factory function returned nullptr")
             self.logger_ = logger
+            start(logger)
 
         def create_network(self, flags=0):
             return INetworkDefinition(flags)
@@ -155,13 +159,17 @@ def _classes(trt, world):
 
     class IBuilderConfig:
         def __init__(self):
-            self.flags_, self.profiles_, self.pools_, self.cache_ = set(), [], {}, None
+            self.profiles_, self.pools_, self.cache_ = [], {}, None
+            self.flags_ = {trt.BuilderFlag.TF32}  # as the real ones start
 
         builder_optimization_level = 3
         progress_monitor = None
 
         def set_flag(self, flag):
             self.flags_.add(flag)
+
+        def clear_flag(self, flag):
+            self.flags_.discard(flag)
 
         def set_memory_pool_limit(self, pool, size):
             self.pools_[pool] = size
@@ -174,7 +182,10 @@ def _classes(trt, world):
 
         def set_timing_cache(self, cache, ignore_mismatch):
             assert not ignore_mismatch
+            if world.foreign_timings is not None and cache.content == world.foreign_timings:
+                return False
             self.cache_ = cache
+            return True
 
         def get_timing_cache(self):
             return self.cache_
@@ -216,8 +227,8 @@ def _classes(trt, world):
     class Runtime:
         def __init__(self, logger):
             self.logger_ = logger
-            if world.gpu:
-                world.gpu.make(self, "runtime")
+            start(logger)
+            world.gpu.make(self, "runtime")
 
         def deserialize_cuda_engine(self, content):
             try:
@@ -230,7 +241,7 @@ def _classes(trt, world):
             return ICudaEngine(plan)
 
         def __del__(self):
-            if world.gpu and id(self) in world.gpu.live:
+            if id(self) in world.gpu.live:
                 world.gpu.drop(self, "runtime")
 
     class ICudaEngine:
@@ -275,6 +286,7 @@ def _classes(trt, world):
     class IExecutionContext:
         def __init__(self, engine):
             self.engine_, self.addresses_, self.profile_, self.shape_ = engine, {}, 0, None
+            self.changes_ = 0  # work that is queued or recorded must find it unchanged
             world.gpu.make(self, "context")
 
         def __del__(self):
@@ -288,6 +300,7 @@ def _classes(trt, world):
         def set_optimization_profile_async(self, index, stream):
             world.log.append(("profile", index))
             self.profile_, self.shape_ = index, None
+            self.changes_ += 1
             return True
 
         def set_input_shape(self, name, shape):
@@ -296,6 +309,7 @@ def _classes(trt, world):
                 return False
             world.log.append(("shape", shape[0]))
             self.shape_ = shape
+            self.changes_ += 1
             return True
 
         def execute_async_v3(self, stream):
@@ -303,12 +317,13 @@ def _classes(trt, world):
             assert self.shape_ is not None, "launched without an input shape"
             world.log.append(("execute", stream, self.shape_[0]))
             world.launches.append(self.shape_[0])
-            shape = self.shape_
+            shape, changes = self.shape_, self.changes_
             source = world.gpu.memory[self.addresses_["images"]]
             to = world.gpu.memory[self.addresses_["embeddings"]].view(np.float32)
             size = self.engine_._port("embeddings")[2][1]
 
             def compute():
+                assert self.changes_ == changes, "the context was changed under queued work"
                 pictures = source[: int(np.prod(shape))].reshape(shape)
                 to[: shape[0] * size] = embedding_of(pictures, size).ravel()
 

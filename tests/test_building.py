@@ -26,7 +26,7 @@ def gpu(monkeypatch):
 @pytest.fixture
 def trt(gpu, monkeypatch):
     module = _fake_tensorrt.make(gpu=gpu)
-    monkeypatch.setattr(_engine, "load", lambda name: module)
+    monkeypatch.setattr(_engine, "load", lambda *_, **__: module)
     return module
 
 
@@ -80,7 +80,7 @@ def test_ahead_of_time_no_gpu_is_asked_for(folder, tmp_path, monkeypatch):
     module.ComputeCapability = types.SimpleNamespace(SM86="sm86")
     config = type(module.Builder(None).create_builder_config())
     monkeypatch.setattr(config, "set_compute_capability", lambda *_: None, raising=False)
-    monkeypatch.setattr(_engine, "load", lambda name: module)
+    monkeypatch.setattr(_engine, "load", lambda *_, **__: module)
     monkeypatch.setattr(_cuda, "open_gpu", lambda index=0: pytest.fail("asked"))
     engine = build(folder, "tensorrt_rtx", target="sm86", out=tmp_path)
     sidecar = json.loads(engine.path.with_suffix(".json").read_text())
@@ -93,7 +93,7 @@ def test_the_command_says_where_the_engine_is(trt, folder, tmp_path, capsys):
     out, err = capsys.readouterr()
     (plan,) = (tmp_path / "e").glob("*.plan")
     assert out == f"built: {plan}\n"
-    assert "can take minutes: asked for" in err
+    assert "can take minutes: first use" in err
     assert cli.main([*arguments, "--max-batch", "4", "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out) == {"engine": str(plan), "graph": "fp16", "built": False}

@@ -11,7 +11,7 @@ import types
 import pytest
 
 from reid_edge import engine_cache, errors
-from reid_edge.engine_cache import Wanted
+from reid_edge.engine_cache import Found, Wanted
 
 WANTED = Wanted(
     engine="tensorrt",
@@ -41,12 +41,13 @@ def folder(tmp_path):
 
 
 def store(folder, wanted=WANTED, plan=b"plan", cache=b"timings"):
-    return engine_cache.store(folder, wanted, plan, cache, {"build_seconds": 2.5})
+    known = {"build_seconds": 2.5, "strongly_typed": True}
+    return engine_cache.store(folder, wanted, plan, cache, known)
 
 
 def test_a_stored_plan_is_found_again(folder):
     store(folder)
-    assert engine_cache.find(folder, WANTED) == (b"plan", "")
+    assert engine_cache.find(folder, WANTED) == Found(b"plan", strongly_typed=True)
     assert engine_cache.timing_cache(folder, WANTED) == b"timings"
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
@@ -62,36 +63,34 @@ def test_the_sidecar_records_all_that_the_plan_depends_on(folder):
 @pytest.mark.parametrize("field", OTHERS)
 def test_whatever_differs_the_plan_is_not_taken_and_the_reason_names_it(folder, field):
     store(folder)
-    plan, reason = engine_cache.find(folder, OTHERS[field])
-    assert plan is None
-    assert f"differs: {field} " in reason
+    found = engine_cache.find(folder, OTHERS[field])
+    assert found.plan is None
+    assert f"differs: {field} " in found.reason
 
 
 def test_engines_for_different_gpus_live_side_by_side(folder):
     store(folder, WANTED, b"one")
     store(folder, OTHERS["gpu"], b"two")
-    assert engine_cache.find(folder, WANTED)[0] == b"one"
-    assert engine_cache.find(folder, OTHERS["gpu"])[0] == b"two"
+    assert engine_cache.find(folder, WANTED).plan == b"one"
+    assert engine_cache.find(folder, OTHERS["gpu"]).plan == b"two"
 
 
 def test_an_empty_or_missing_folder_is_a_first_use(folder):
-    assert engine_cache.find(folder, WANTED) == (None, "first use")
-    assert engine_cache.find(folder / "none", WANTED) == (None, "first use")
+    assert engine_cache.find(folder, WANTED) == Found(None, "first use")
+    assert engine_cache.find(folder / "none", WANTED) == Found(None, "first use")
 
 
 @pytest.mark.parametrize("damage", [b"", b"plaN", b"plan and more"])
 def test_a_damaged_plan_is_not_taken(folder, damage):
     store(folder).write_bytes(damage)
-    assert engine_cache.find(folder, WANTED) == (
-        None,
-        "the plan differs from its recorded SHA-256",
-    )
+    found = engine_cache.find(folder, WANTED)
+    assert found == Found(None, "the plan differs from its recorded SHA-256")
 
 
 @pytest.mark.parametrize("sidecar", [b"", b"{", b"[]", b"[" * 100_000, b'{"sidecar": 2}', b"\xff"])
 def test_a_plan_without_a_good_sidecar_is_not_taken(folder, sidecar):
     store(folder).with_suffix(".json").write_bytes(sidecar)
-    assert engine_cache.find(folder, WANTED) == (None, "its sidecar is missing")
+    assert engine_cache.find(folder, WANTED) == Found(None, "its sidecar is missing")
 
 
 def test_a_sidecar_moved_under_another_name_is_not_believed(folder):
@@ -99,18 +98,25 @@ def test_a_sidecar_moved_under_another_name_is_not_believed(folder):
     path = store(folder, OTHERS["gpu"])
     for ending in (".plan", ".json"):
         path.with_suffix(ending).rename(folder / f"{WANTED.stem}{ending}")
-    plan, reason = engine_cache.find(folder, WANTED)
-    assert plan is None
-    assert "records gpu" in reason
+    found = engine_cache.find(folder, WANTED)
+    assert found.plan is None
+    assert "records gpu" in found.reason
 
 
 def test_a_plan_that_is_a_pipe_does_not_block(folder):
     path = store(folder)
     path.unlink()
     os.mkfifo(path, 0o600)
-    plan, reason = engine_cache.find(folder, WANTED)
-    assert plan is None
-    assert "not a regular file" in reason
+    found = engine_cache.find(folder, WANTED)
+    assert found.plan is None
+    assert "not a regular file" in found.reason
+
+
+def test_a_plan_that_is_a_link_is_not_followed(folder, tmp_path):
+    path = store(folder)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert "is a link" in engine_cache.find(folder, WANTED).reason
 
 
 @pytest.mark.parametrize("cut", [0, 10, 36])
@@ -145,7 +151,26 @@ def test_so_is_one_whose_parent_others_can_write_to(folder):
     with pytest.raises(errors.EngineCacheError, match="native code"):
         engine_cache.find(folder, WANTED)
     folder.parent.chmod(0o1777)  # as /tmp: others cannot rename what is not theirs
-    assert engine_cache.find(folder, WANTED)[0] == b"plan"
+    assert engine_cache.find(folder, WANTED).plan == b"plan"
+
+
+def test_only_the_folder_that_was_judged_is_read(folder, tmp_path, monkeypatch):
+    """Another user may turn a link of his to another folder after it was looked at."""
+    store(folder)
+    link, evil = tmp_path / "link", tmp_path / "evil"
+    link.symlink_to(folder)
+    evil.mkdir()
+    store(evil, plan=b"evil")
+    private = engine_cache.private
+
+    def turned(place):
+        real = private(place)
+        link.unlink()
+        link.symlink_to(evil)
+        return real
+
+    monkeypatch.setattr(engine_cache, "private", turned)
+    assert engine_cache.find(link, WANTED).plan == b"plan"
 
 
 def test_a_link_is_followed_before_it_is_judged(folder, tmp_path):
@@ -173,17 +198,43 @@ def test_a_folder_of_another_user_is_refused_and_one_of_root_is_not(folder, monk
         engine_cache.find(folder, WANTED)
     os.chown(folder, 0, 0)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)  # an image's engines, a user's process
-    assert engine_cache.find(folder, WANTED)[0] == b"plan"
+    assert engine_cache.find(folder, WANTED).plan == b"plan"
 
 
+@pytest.mark.parametrize(
+    ("group", "members", "gid", "allowed"),
+    [
+        ("ann", [], 12345, True),
+        ("ann", ["ann"], 12345, True),
+        ("ann", ["ben"], 12345, False),
+        ("users", [], 12345, False),
+        ("ann", [], 0, False),
+    ],
+)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_group_of_ones_own_may_write_and_another_may_not(folder, monkeypatch):
+def test_a_group_of_ones_own_may_write_and_another_may_not(
+    folder, monkeypatch, group, members, gid, allowed
+):
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    os.chown(folder, 12345, 12345)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: types.SimpleNamespace(pw_name="ann"))
+    monkeypatch.setattr(
+        "grp.getgrgid", lambda gid: types.SimpleNamespace(gr_name=group, gr_mem=members)
+    )
+    os.chown(folder, 12345, gid)
     folder.chmod(0o770)
-    assert engine_cache.find(folder, WANTED)[1] == "first use"
-    os.chown(folder, 12345, 100)
-    with pytest.raises(errors.EngineCacheError):
+    if allowed:
+        assert engine_cache.find(folder, WANTED).reason == "first use"
+    else:
+        with pytest.raises(errors.EngineCacheError):
+            engine_cache.find(folder, WANTED)
+
+
+def test_a_folder_that_cannot_be_looked_at_says_what_to_do(folder, monkeypatch):
+    def closed(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(engine_cache, "private", closed)
+    with pytest.raises(errors.EngineCacheError, match=r"Permission denied.*REID_EDGE_CACHE"):
         engine_cache.find(folder, WANTED)
 
 
@@ -218,14 +269,18 @@ def test_what_a_killed_build_left_is_cleared_away(folder):
         assert not left.exists()
 
 
-def test_a_new_folder_is_private_enough_whatever_the_umask(tmp_path):
+def test_new_folders_are_private_enough_whatever_the_umask(tmp_path):
+    new = tmp_path / "one" / "two" / "three"
     old = os.umask(0)
     try:
-        with engine_cache.building(tmp_path / "new", WANTED, nothing):
-            pass
+        with engine_cache.building(new, WANTED, nothing) as folder:
+            assert folder == new
     finally:
         os.umask(old)
-    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o755
+    for place in (new, new.parent, new.parent.parent):
+        assert stat.S_IMODE(place.stat().st_mode) == 0o755
+    store(new)
+    assert engine_cache.find(new, WANTED).plan == b"plan"
 
 
 def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path):

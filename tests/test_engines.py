@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
-import signal
 import threading
 import time
 
@@ -45,6 +45,13 @@ def test_the_options_reach_the_builder():
     (seen,) = trt.world.builds
     assert (seen["workspace"], seen["level"], seen["timing_cache"]) == (1 << 28, 1, b"old")
     assert [p["images"][2][0] for p in seen["profiles"]] == [4]
+
+
+def test_a_timing_cache_that_is_not_taken_is_replaced():
+    trt = fake.make()
+    trt.world.foreign_timings = b"old"
+    assert build(trt, timing_cache=b"old").timing_cache == b"timings 1"
+    assert trt.world.builds[0]["timing_cache"] == b""
 
 
 def test_the_new_timing_cache_comes_back():
@@ -120,7 +127,7 @@ def test_a_graph_that_cannot_be_built_is_refused_with_the_builders_words():
 
 def test_a_builder_that_does_not_start_points_at_the_driver():
     trt = fake.make()
-    trt.world.no_builder = "CUDA initialization failure with error: 35"
+    trt.world.no_start = "CUDA initialization failure with error: 35"
     with pytest.raises(errors.DriverError, match=r"error: 35.*update the driver"):
         build(trt)
 
@@ -151,7 +158,7 @@ def test_ctrl_c_ends_the_build_at_its_next_step():
     def step(number):
         done.append(number)
         if number == 3:
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            _thread.interrupt_main()
         if number >= 3:
             cancelled.wait(0.02)
 
@@ -163,6 +170,25 @@ def test_ctrl_c_ends_the_build_at_its_next_step():
     count = len(done)
     time.sleep(0.1)
     assert len(done) == count < 1000
+
+
+def test_a_second_ctrl_c_does_not_leave_the_build_running_unseen():
+    trt = fake.make()
+    trt.world.steps = 1000
+    done = []
+
+    def step(number):
+        done.append(number)
+        if number in (3, 4):
+            _thread.interrupt_main()
+            time.sleep(0.2)
+
+    trt.world.during_build = step
+    with pytest.raises(KeyboardInterrupt):
+        build(trt)
+    count = len(done)
+    time.sleep(0.3)
+    assert len(done) == count
 
 
 def test_the_build_runs_with_the_gpus_context_current():
@@ -179,6 +205,17 @@ def test_the_build_runs_with_the_gpus_context_current():
     trt.world.during_build = lambda step: seen.append(depth.value)
     build(trt, current=current)
     assert seen == [True] * 3
+
+
+def test_there_is_one_logger_for_ever_that_keeps_the_last_errors_only():
+    trt = fake.make()
+    log = engines.logger_of(trt)
+    assert engines.logger_of(trt) is log
+    for number in range(10):
+        log.log(trt.ILogger.ERROR, f"error\n{number}")
+    assert log.reason() == "error 7; error 8; error 9"
+    log.clear()
+    assert log.reason() == ""
 
 
 def test_only_tensorrt_rtx_takes_a_target():

@@ -29,19 +29,28 @@ class CudaGraph:
         driver.cuGraphExecDestroy(self._executable)
 
 
-def capture(stream: int, work: Callable[[], None]) -> CudaGraph:
-    """Record what `work` queues in a stream, without running it.
+def require() -> None:
+    """Ask for cuda-bindings before anything is built on it.
 
     Raises:
-        MissingDependencyError: cuda-bindings is not installed.
-        BackendError: CUDA refuses, for example because the work synchronises.
+        MissingDependencyError: it is not installed.
     """
     try:
-        from cuda.bindings import driver
+        import cuda.bindings.driver  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError(
             "CUDA graphs need cuda-bindings: pip install cuda-bindings, or leave cuda_graphs off"
         ) from error
+
+
+def capture(stream: int, work: Callable[[], None]) -> CudaGraph:
+    """Record what `work` queues in a stream, without running it.
+
+    Raises:
+        BackendError: CUDA refuses, for example because the work synchronises.
+    """
+    from cuda.bindings import driver
+
     from ._cuda_bindings import call
 
     # Other threads may go on allocating: only this thread's forbidden calls end the recording.

@@ -39,27 +39,50 @@ def start(
     folder = engine_cache.folder_for(options.folder)
     build = aimed(trt, gpu.info, options.build)
     wanted = describe(trt, bundle, graph, gpu.info, build)
-    plan, reason = engine_cache.find(folder, wanted)
-    replaces = plan is not None
-    if plan is not None:
+    found = engine_cache.find(folder, wanted)
+    if found.plan is not None:
         try:
-            return TensorRtBackend(trt, gpu, bundle, plan, graph, options.cuda_graphs)
+            return _running(trt, gpu, bundle, graph, options, found)
         except EnginePlanError as error:
-            reason = str(error)
-    plan, _ = built(trt, bundle, graph, gpu, folder, build, reason, replaces=replaces)
-    return TensorRtBackend(trt, gpu, bundle, plan, graph, options.cuda_graphs)
+            found = replace(found, reason=str(error))
+    found = built(trt, bundle, graph, gpu, folder, build, found)
+    return _running(trt, gpu, bundle, graph, options, found)
 
 
-def load(module: str) -> Any:
+def _running(
+    trt: Any,
+    gpu: _cuda.Gpu,
+    bundle: Bundle,
+    graph: str,
+    options: EngineOptions,
+    found: engine_cache.Found,
+) -> TensorRtBackend:
+    assert found.plan is not None
+    precision = graph
+    if not found.strongly_typed:
+        precision = f"{graph}, weakly typed"
+        warnings.warn(
+            f"TensorRT {trt.__version__} did not take the {graph} graph as strongly typed; "
+            "the precision of single layers is TensorRT's choice",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return TensorRtBackend(trt, gpu, bundle, found.plan, precision, options.cuda_graphs)
+
+
+def load(module: str, ahead: bool = False) -> Any:
     """Import `tensorrt` or `tensorrt_rtx`; a driver must have been found before.
+
+    Args:
+        ahead: only to build ahead of time, which needs no driver.
 
     Raises:
         MissingDependencyError: it is not installed.
         DriverError: the driver is older than the CUDA version that the package was built for.
         BackendError: it is older than what this code is for.
     """
-    needed = _cuda_major(module)
-    if _cuda.driver_present() and needed > _cuda.driver_version()[0]:
+    needed = 0 if ahead else _cuda_major(module)
+    if needed and _cuda.driver_present() and needed > _cuda.driver_version()[0]:
         found = ".".join(map(str, _cuda.driver_version()))
         raise DriverError(
             f"the NVIDIA driver serves CUDA {found}, but {module} was built for CUDA {needed}; "
@@ -68,7 +91,8 @@ def load(module: str) -> Any:
     try:
         trt = importlib.import_module(module)
         version = engines.version_of(trt)
-    except (ImportError, AttributeError) as error:  # an empty package in its place has no version
+    # Broken libraries raise other things, too, and an empty package in its place has no version.
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
         raise MissingDependencyError(
             f"the {module} backend needs NVIDIA's {module} package ({error}): {_EXTRAS[module]}"
         ) from error
@@ -133,30 +157,26 @@ def built(
     gpu: _cuda.Gpu | None,
     folder: Path,
     build: BuildOptions,
-    reason: str,
+    found: engine_cache.Found,
     must_keep: bool = False,
-    replaces: bool = False,
-) -> tuple[bytes, Path | None]:
+) -> engine_cache.Found:
     """Build an engine and keep it; several processes that ask at once build it once.
 
     Args:
         gpu: where it is to run; None to build ahead of time.
-        reason: why it must be built, for the one line that is shown.
+        found: why it must be built, for the one line that is shown; with the plan that is there
+            if that one is known not to load.
         must_keep: a disk that refuses is an error, not a warning.
-        replaces: the plan that is there is known not to load.
-
-    Returns:
-        The plan, and its path where it could be kept.
     """
     wanted = describe(trt, bundle, graph, gpu.info if gpu else None, build)
     content = bundle.graph(graph).read()
     display = BuildDisplay(f"{wanted.engine} {wanted.version} engine of {bundle.name} {graph}")
-    with engine_cache.building(folder, wanted, display.waiting):
+    with engine_cache.building(folder, wanted, display.waiting) as folder:
         # Another process may have built it since the caller looked.
-        plan = None if replaces else engine_cache.find(folder, wanted)[0]
-        if plan is not None:
-            return plan, folder / f"{wanted.stem}.plan"
-        with display.shown(reason):
+        now = engine_cache.find(folder, wanted)
+        if now.plan is not None and now.plan != found.plan:
+            return now
+        with display.shown(found.reason):
             made = engines.build_engine(
                 trt,
                 content,
@@ -167,15 +187,8 @@ def built(
                 display.progress,
                 **({"current": gpu.current} if gpu else {}),
             )
-        path = engine_cache.keep(folder, wanted, made, must_keep)
-    if not made.strongly_typed:
-        warnings.warn(
-            f"TensorRT {trt.__version__} did not take the graph as strongly typed; "
-            "the precision of single layers is TensorRT's choice",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-    return made.plan, path
+        engine_cache.keep(folder, wanted, made, must_keep)
+    return engine_cache.Found(made.plan, strongly_typed=made.strongly_typed)
 
 
 def _cuda_major(module: str) -> int:

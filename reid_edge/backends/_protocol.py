@@ -31,7 +31,10 @@ class Backend(Protocol):
 
     @property
     def precision(self) -> str:
-        """The precision that the compiled model computes in, read back from the engine."""
+        """The precision that the compiled model computes in.
+
+        Read back from the engine, or fixed by a strongly typed graph.
+        """
 
     def run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed uint8 (n, H, W, 3) RGB pictures of the model's size: float32 (n, d)."""

@@ -70,6 +70,7 @@ def _release(context: Any) -> None:
         context.detach()
 
 
+_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING, for which pycuda has no name
 _FULL = (
     "the GPU is out of memory ({}); close other programs, or use a smaller max_batch or a "
     "smaller model"
@@ -102,7 +103,8 @@ class PycudaStream:
     """See `Stream`."""
 
     def __init__(self) -> None:
-        self.stream = cuda.Stream()
+        # The legacy default stream, which others may use, would wait for a plain stream.
+        self.stream = cuda.Stream(_NON_BLOCKING)
         self.handle: int = self.stream.handle
 
     def event(self) -> Event:

@@ -105,4 +105,5 @@ with pytest.raises(KeyError), gpu.current():
     raise KeyError
 assert count("depth") == 0
 assert count("retained") == 1
+assert count("blocking streams") == 0
 print("all checks passed")

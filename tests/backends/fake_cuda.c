@@ -19,7 +19,7 @@ typedef struct { Copy *first, **last; } Stream;
 static int context;                        /* its address is the primary context */
 static __thread void *stack[64];
 static __thread int depth;
-static long retained, device_blocks, host_blocks, streams, events;
+static long retained, device_blocks, host_blocks, streams, events, blocking;
 static size_t room = (size_t)1 << 30;
 
 long fake_count(const char *what) {
@@ -29,6 +29,7 @@ long fake_count(const char *what) {
     if (!strcmp(what, "streams")) return streams;
     if (!strcmp(what, "events")) return events;
     if (!strcmp(what, "depth")) return depth;
+    if (!strcmp(what, "blocking streams")) return blocking;
     return -1;
 }
 void fake_room(size_t bytes) { room = bytes; }
@@ -83,6 +84,7 @@ int cuStreamCreate(void **s, unsigned flags) {
     made->last = &made->first;
     *s = made;
     streams++;
+    blocking += !(flags & 1);
     return OK;
 }
 int cuStreamSynchronize(Stream *s) {

@@ -117,4 +117,4 @@ def test_cuda_graphs_without_cuda_bindings_name_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "cuda", None)
     monkeypatch.setitem(sys.modules, "cuda.bindings", None)
     with pytest.raises(errors.MissingDependencyError, match="pip install cuda-bindings"):
-        _cuda_graph.capture(1, lambda: None)
+        _cuda_graph.require()

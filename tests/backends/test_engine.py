@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import dataclasses
 import hashlib
 import json
@@ -160,8 +161,12 @@ def test_a_weakly_typed_engine_is_used_with_a_warning(full_bundle, engine_dir, g
     old = _fake_tensorrt.make("10.3.0", gpu)
     old.world.weak_only = True
     monkeypatch.setattr(_engine, "load", lambda name: old)
-    with pytest.warns(RuntimeWarning, match="strongly typed"):
-        start(full_bundle, engine_dir).close()
+    for _ in range(2):  # built, and loaded
+        with pytest.warns(RuntimeWarning, match="strongly typed"):
+            backend = start(full_bundle, engine_dir)
+        assert backend.precision == "fp16, weakly typed"
+        backend.close()
+    assert len(old.world.builds) == 1
     (sidecar,) = engine_dir.glob("*.json")
     assert json.loads(sidecar.read_text())["strongly_typed"] is False
 
@@ -191,7 +196,7 @@ def rtx(gpu, monkeypatch):
         aim,
         raising=False,
     )
-    monkeypatch.setattr(_engine, "load", lambda name: module)
+    monkeypatch.setattr(_engine, "load", lambda *_, **__: module)
     return module
 
 
@@ -208,7 +213,7 @@ def test_rtx_plans_belong_to_a_compute_capability(rtx, full_bundle, engine_dir, 
 
 def test_an_rtx_plan_built_ahead_of_time_serves_the_gpu_later(rtx, full_bundle, engine_dir):
     ahead = BuildOptions(target=(8, 7))
-    _engine.built(rtx, full_bundle, "fp16", None, engine_dir, ahead, "asked for")
+    _engine.built(rtx, full_bundle, "fp16", None, engine_dir, ahead, engine_cache.Found(None))
     _engine.start("tensorrt_rtx", full_bundle, "fp16", "cuda", EngineOptions(engine_dir)).close()
     assert len(rtx.world.builds) == 1
 
@@ -320,7 +325,7 @@ def test_a_process_that_is_killed_while_it_builds_blocks_nobody(trt, full_folder
 def test_ctrl_c_while_building_leaves_no_files_and_the_lock_free(trt, full_bundle, engine_dir):
     def step(number):
         if number == 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            _thread.interrupt_main()
             time.sleep(0.3)
 
     trt.world.during_build = step

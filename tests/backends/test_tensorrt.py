@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from reid_edge import engines, errors
-from reid_edge.backends import tensorrt
+from reid_edge.backends import _cuda_graph, tensorrt
 from reid_edge.backends.tensorrt import TensorRtBackend
 
 MAX = 16
@@ -105,7 +105,7 @@ def test_the_second_worker_is_made_only_when_a_call_has_a_second_batch(backend, 
     backend.run(pictures(MAX))
     assert calls(trt, "make") == []
     backend.run(pictures(MAX + 1))
-    assert [entry[1] for entry in calls(trt, "make")] == ["stream", "context", "buffer", "buffer"]
+    assert [entry[1] for entry in calls(trt, "make")] == ["stream", "buffer", "buffer", "context"]
 
 
 def test_small_batches_run_with_the_latency_profile_and_shapes_are_set_when_they_change(
@@ -162,14 +162,14 @@ def test_an_error_of_cuda_comes_out_once_and_close_still_frees(trt, full_bundle)
 
 
 def test_a_launch_that_is_refused_is_an_error(backend, monkeypatch):
-    context = backend._engine._workers[0]._context
+    context = backend._engine._workers[0]._contexts[0].context
     monkeypatch.setattr(type(context), "execute_async_v3", lambda self, stream: False)
     with pytest.raises(errors.BackendError, match="TensorRT failed"):
         backend.run(pictures(1))
 
 
 def test_a_shape_that_is_refused_is_an_error_and_is_not_taken_for_set(backend, monkeypatch):
-    context = backend._engine._workers[0]._context
+    context = backend._engine._workers[0]._contexts[0].context
     with monkeypatch.context() as patch:
         patch.setattr(type(context), "set_input_shape", lambda self, name, shape: False)
         for _ in range(2):
@@ -200,6 +200,14 @@ def test_a_foreign_plan_is_refused_with_tensorrts_words(trt, full_bundle, plan):
     with pytest.raises(errors.EnginePlanError, match=r"does not load .*build it again"):
         make(trt, full_bundle, plan or b" ")
     gc.collect()
+    assert trt.world.gpu.live == set()
+
+
+def test_a_runtime_that_does_not_start_points_at_the_driver(trt, full_bundle):
+    plan = plan_of(trt)
+    trt.world.no_start = "CUDA initialization failure with error: 35"
+    with pytest.raises(errors.DriverError, match=r"error: 35.*update the driver"):
+        make(trt, full_bundle, plan)
     assert trt.world.gpu.live == set()
 
 
@@ -246,6 +254,49 @@ def test_a_backend_that_is_dropped_frees_all(trt, full_bundle):
     assert trt.world.gpu.live == set()
 
 
+def test_what_is_freed_at_exit_is_not_freed_under_a_thread_that_embeds(trt, full_bundle):
+    backend = make(trt, full_bundle)
+    inside, on = threading.Event(), threading.Event()
+    found = []
+
+    def fill(rows, place):
+        inside.set()
+        on.wait(5)
+        rows[:] = 3
+
+    thread = threading.Thread(target=lambda: found.append(backend.embed(2, fill)))
+    thread.start()
+    inside.wait(5)
+    closing = threading.Thread(target=backend._free)  # as at exit
+    closing.start()
+    closing.join(0.1)
+    assert closing.is_alive()
+    assert trt.world.gpu.live != set()
+    on.set()
+    thread.join()
+    closing.join()
+    assert len(found) == 1
+    assert trt.world.gpu.live == set()
+
+
+def test_after_some_patience_exit_leaves_a_stuck_thread_its_memory(trt, full_bundle, monkeypatch):
+    monkeypatch.setattr(tensorrt, "_EXIT_PATIENCE", 0.05)
+    backend = make(trt, full_bundle)
+    live = set(trt.world.gpu.live)
+    with backend._engine._lock:
+        backend._free()
+    assert trt.world.gpu.live == live
+    backend._engine.close()
+
+
+def test_the_stages_of_a_batch_are_timed_apart(backend, trt):
+    assert set(backend.stages(4)) == {"h2d", "compute", "d2h"}
+    order = [entry[0] for entry in calls(trt, "upload", "execute", "download")]
+    assert order == ["upload", "execute", "download"]
+    with pytest.raises(errors.BackendError, match="1 to 16"):
+        backend.stages(17)
+
+
 def test_threads_take_turns_and_get_their_own_answers(backend, trt, monkeypatch):
     monkeypatch.setattr(tensorrt, "_TURN", 2)
     wrong = []
@@ -267,6 +318,7 @@ def test_threads_take_turns_and_get_their_own_answers(backend, trt, monkeypatch)
 def test_closing_while_others_embed_ends_in_results_or_a_clear_error(trt, full_bundle, monkeypatch):
     monkeypatch.setattr(tensorrt, "_TURN", 1)
     backend = make(trt, full_bundle)
+    monkeypatch.setattr(tensorrt, "_EXIT_PATIENCE", 60)
     odd = []
 
     def work():
@@ -292,15 +344,18 @@ def test_closing_while_others_embed_ends_in_results_or_a_clear_error(trt, full_b
 
 
 class Recorded:
-    """What `capture` gives: replays the work that was recorded."""
+    """What `capture` gives: the work that was recorded, as it was then."""
 
-    def __init__(self, work, log, stream):
-        self.work, self.log, self.stream = work, log, stream
+    def __init__(self, gpu, stream, work):
+        self.log, self.queue = gpu.log, gpu.streams[stream].queue
+        assert self.queue == [], "work was under way"
+        work()
+        self.recorded = self.queue[:]
+        self.queue.clear()
 
     def launch(self, stream):
-        assert stream == self.stream
         self.log.append(("replay",))
-        self.work()
+        self.queue.extend(self.recorded)
 
     def free(self):
         self.log.append(("free graph",))
@@ -308,24 +363,36 @@ class Recorded:
 
 @pytest.fixture
 def recorded(trt, monkeypatch):
+    monkeypatch.setattr(_cuda_graph, "require", lambda: None)
     monkeypatch.setattr(
-        tensorrt,
-        "capture",
-        lambda stream, work: Recorded(work, trt.world.log, stream),
+        _cuda_graph, "capture", lambda stream, work: Recorded(trt.world.gpu, stream, work)
     )
 
 
 def test_with_cuda_graphs_each_bucket_is_recorded_once_and_replayed(trt, full_bundle, recorded):
     backend = make(trt, full_bundle, cuda_graphs=True)
-    for count in (3, 4, 3, 16, 11):
+    for count in (3, 4, 16, 3, 11, 2, 40):
         batch = pictures(count, count)
         expected = fake.embedding_of(batch, _tiny.SIZE)
         np.testing.assert_array_equal(backend.run(batch), expected)
-    assert len(calls(trt, "replay")) == 5
-    assert [entry[1] for entry in calls(trt, "shape")] == [4, 16]
+    assert len(calls(trt, "replay")) == 9  # 40 are three batches
+    # The first worker met 4, 16, 2 and 8 pictures, the second 16: each in a context of its own.
+    assert [entry[1] for entry in calls(trt, "shape")] == [4, 16, 2, 16, 8]
     trt.world.log.clear()
     backend.close()
-    assert [entry[0] for entry in calls(trt, "free graph", "free")][:2] == ["free graph"] * 2
+    assert next(entry[0] for entry in calls(trt, "free graph", "free")) == "free graph"
+    assert len(calls(trt, "free graph")) == 5
+    assert trt.world.gpu.live == set()
+
+
+def test_cuda_graphs_without_cuda_bindings_are_refused_at_once(trt, full_bundle, monkeypatch):
+    def absent():
+        raise errors.MissingDependencyError("pip install cuda-bindings")
+
+    monkeypatch.setattr(_cuda_graph, "require", absent)
+    with pytest.raises(errors.MissingDependencyError, match="cuda-bindings"):
+        make(trt, full_bundle, cuda_graphs=True)
+    assert trt.world.gpu.live == set()
 
 
 def test_cuda_graphs_are_off_unless_asked_for(backend, trt, recorded):

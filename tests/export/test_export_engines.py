@@ -52,7 +52,7 @@ def test_engines_are_built_of_what_was_exported(tmp_path, monkeypatch, capsys):
     gpu = _fake_gpu.FakeGpu()
     trt = _fake_tensorrt.make(gpu=gpu)
     monkeypatch.setattr(_cuda, "open_gpu", lambda index=0: gpu)
-    monkeypatch.setattr(_engine, "load", lambda name: trt)
+    monkeypatch.setattr(_engine, "load", lambda *_, **__: trt)
     weights = tmp_path / "edge.safetensors"
     edge_files.save(weights)
     arguments = ["--weights", str(weights), "--out", str(tmp_path / "model"), "--max-batch", "4"]

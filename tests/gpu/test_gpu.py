@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from reid_edge import ReId, bundle, engine_cache
+from reid_edge import ReId, backends, bundle
 from reid_edge.backends import _choose, _cuda
 
 pytestmark = [
@@ -122,5 +122,16 @@ def test_the_gpu_describes_itself():
     assert info.compute_capability >= (5, 0)
     assert info.multiprocessors > 0
     assert info.memory > 1 << 30
-    assert bundle.shipped()
-    assert engine_cache.folder_for()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_stages_of_a_batch_take_some_time_each(backend, tmp_path):
+    found = backends.choose(
+        bundle.load(bundle.find(None)),
+        backend,
+        "fp16",
+        engine=backends.EngineOptions(folder=tmp_path),
+    )
+    stages = found.stages(32)
+    found.close()
+    assert all(0 < stages[name] < 1000 for name in ("h2d", "compute", "d2h"))
