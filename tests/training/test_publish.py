@@ -31,11 +31,11 @@ CARD = {
 
 @pytest.fixture
 def people(tmp_path):
-    """Six people in colours that two of them nearly share, four pictures of each."""
+    """Eight people in colours that two of them nearly share, four pictures of each."""
     folder = tmp_path / "people"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for pid in range(1, 7):
+    for pid in range(1, 9):
         colour = rng.integers(60, 190, 3)
         for number in range(4):
             noise = rng.integers(-60, 60, (64, 32, 3)) + rng.integers(-50, 50, 3)
@@ -80,7 +80,7 @@ def test_a_run_becomes_a_bundle_that_embeds_as_the_averaged_network_does(trained
     assert list(described["graphs"]) == ["fp32", "fp16", "int8", "int8_fp16"]
     assert described["gates"]["int8"]["data"].startswith("held-out people (labelled")
     assert set(described["thresholds"]) == {"far_1e-2", "far_1e-3"}
-    assert described["figures"]["folder/queries"] == 12
+    assert described["figures"]["folder/queries"] == 16
     assert described["figures"]["held_out/rank1"] == pytest.approx(
         figures["held_out/rank1"], abs=1e-5
     )
@@ -111,3 +111,15 @@ def test_two_tests_of_one_layout_are_refused_before_anything_is_written(trained,
         publish(trained.checkpoint_path, CARD, held_out, held_out, specs, weights, out)
     assert not weights.exists()
     assert not out.exists()
+
+
+def test_a_conversion_that_fails_leaves_what_was_there(trained, people, tmp_path, monkeypatch):
+    weights, out = tmp_path / "w.safetensors", tmp_path / "bundle"
+    held_out = datasets.folder(people)
+    publish(trained.checkpoint_path, CARD, held_out, held_out, [], weights, out)
+    before = {path: path.read_bytes() for path in (weights, *out.iterdir())}
+    few = [sample for sample in held_out if sample.pid < 5]  # enough for a head, not for a gate
+    with pytest.raises(DatasetError, match="too few to judge on"):
+        publish(trained.checkpoint_path, CARD, held_out, few, [], weights, out)
+    assert {path: path.read_bytes() for path in (weights, *out.iterdir())} == before
+    assert sorted(path.name for path in weights.parent.glob(".*")) == []
