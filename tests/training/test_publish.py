@@ -11,7 +11,8 @@ pytest.importorskip("onnx")
 pytest.importorskip("safetensors")
 
 from reid_edge import ReId, datasets, read_image
-from reid_edge.errors import DatasetError
+from reid_edge.datasets import Sample
+from reid_edge.errors import DatasetError, ImageFileError
 from training.augment import normalise
 from training.publish import publish
 from training.sets import PreparedSet
@@ -118,8 +119,10 @@ def test_a_conversion_that_fails_leaves_what_was_there(trained, people, tmp_path
     held_out = datasets.folder(people)
     publish(trained.checkpoint_path, CARD, held_out, held_out, [], weights, out)
     before = {path: path.read_bytes() for path in (weights, *out.iterdir())}
-    few = [sample for sample in held_out if sample.pid < 5]  # enough for a head, not for a gate
-    with pytest.raises(DatasetError, match="too few to judge on"):
-        publish(trained.checkpoint_path, CARD, held_out, few, [], weights, out)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    trained_on = [*held_out, Sample(tmp_path / "broken.png", 9, 1)]  # INT8's ranges need it
+    newer = {**CARD, "version": "2.0.0"}
+    with pytest.raises(ImageFileError, match="broken"):
+        publish(trained.checkpoint_path, newer, trained_on, held_out, [], weights, out)
     assert {path: path.read_bytes() for path in (weights, *out.iterdir())} == before
     assert sorted(path.name for path in weights.parent.glob(".*")) == []
