@@ -168,7 +168,7 @@ def _check_engine(options: argparse.Namespace) -> None:
                 raise OptionError(f"--{flag} goes with --engine only; leave it out")
         return
     from reid_edge import building
-    from reid_edge.backends import _cuda
+    from reid_edge.backends import _cuda, _engine
     from reid_edge.engines import BuildOptions
 
     options.engine = options.engine.replace("-", "_")
@@ -181,6 +181,7 @@ def _check_engine(options: argparse.Namespace) -> None:
             "no NVIDIA driver with a GPU was found: engines are built on the GPU that they are "
             "for; leave --engine out here, and run python -m reid_edge build there"
         )
+    _engine.load(options.engine)  # whether TensorRT is installed
 
 
 def _build(options: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -67,6 +68,16 @@ def test_name(weights, tmp_path, capsys):
     assert bundle.load(out).name == "mine-1.0"
     capsys.readouterr()
     failed(capsys, "--name", "--weights", weights, "--out", tmp_path / "2", "--name", "a/b")
+
+
+def test_a_weight_file_whose_name_is_not_utf8(weights, tmp_path):
+    try:
+        odd = weights.rename(tmp_path / os.fsdecode(b"caf\xe9.safetensors"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    assert call("--weights", odd, "--out", tmp_path / "out") == 0
+    described = json.loads((tmp_path / "out" / "bundle.json").read_text())
+    assert described["source"]["file"] == r"caf\udce9.safetensors"
 
 
 def test_never_overwrites_unasked(weights, tmp_path, capsys):

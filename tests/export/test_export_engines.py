@@ -13,6 +13,7 @@ import pytest
 
 from export import __main__ as command
 from reid_edge.backends import _cuda, _engine
+from reid_edge.errors import MissingDependencyError
 
 has_rtx = importlib.util.find_spec("tensorrt_rtx") is not None
 needs_rtx = pytest.mark.skipif(
@@ -75,6 +76,19 @@ def test_an_engine_that_cannot_be_built_is_an_error_before_the_work(
     arguments = ["--weights", str(weights), "--out", str(tmp_path / "model")]
     assert command.main([*arguments, "--engine", engine]) == 1
     assert "no NVIDIA driver" in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_missing_tensorrt_is_an_error_before_the_work(tmp_path, monkeypatch, capsys):
+    def missing(name):
+        raise MissingDependencyError(f"{name} is not installed")
+
+    monkeypatch.setattr(_engine, "load", missing)
+    weights = tmp_path / "edge.safetensors"
+    edge_files.save(weights)
+    arguments = ["--weights", str(weights), "--out", str(tmp_path / "model")]
+    assert command.main([*arguments, "--engine", "tensorrt-rtx", "--target", "sm86"]) == 1
+    assert "tensorrt_rtx is not installed" in capsys.readouterr().err
     assert not (tmp_path / "model").exists()
 
 
