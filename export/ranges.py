@@ -19,8 +19,8 @@ from reid_edge.errors import ConversionError, OptionError
 from .running import Network
 
 METHODS = "minmax, entropy or percentile-P, such as percentile-99.99"
-# Measured on the edge model, calibrated on 512 pictures and judged on other people's: the
-# fewest flips and the highest cosine of all methods; entropy comes close, 99.9 does worst.
+# The highest cosines on the edge model of all methods; entropy comes close, 99.9 does worst.
+# The measurement is in docs/int8.md.
 DEFAULT_METHOD = "percentile-99.999"
 
 _BINS = 4096
