@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TextIO
 
 from reid_edge._command import finish
 from reid_edge._text import visible
-from reid_edge.errors import OptionError
+from reid_edge.errors import DriverError, OptionError
 
 _DESCRIPTION = """\
 Turn a weight file into a bundle that reid_edge runs: bundle.json and its ONNX graphs.
@@ -107,13 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     engines.add_argument(
         "--engine-dir",
         type=Path,
-        default=Path("engines"),
         metavar="DIR",
-        help="where they are kept (default: %(default)s/)",
+        help="where they are kept (default: engines/)",
     )
-    engines.add_argument(
-        "--max-batch", type=int, default=32, metavar="N", help="the largest batch (32)"
-    )
+    engines.add_argument("--max-batch", type=int, metavar="N", help="the largest batch (32)")
     engines.add_argument(
         "--target", metavar="SM", help="for a GPU elsewhere, such as sm86 (tensorrt-rtx only)"
     )
@@ -139,6 +136,7 @@ def _export(argv: list[str] | None) -> int:
     from .precisions import Wish
     from .ranges import DEFAULT_METHOD
 
+    _check_engine(options)
     wish = Wish(
         precisions=options.precision,
         calibration=options.calibration,
@@ -161,6 +159,31 @@ def _export(argv: list[str] | None) -> int:
     return 0
 
 
+def _check_engine(options: argparse.Namespace) -> None:
+    """Fill in the defaults, and fail before hours of work rather than after them."""
+    if options.engine is None:
+        for name in ("engine_dir", "max_batch", "target"):
+            if getattr(options, name) is not None:
+                flag = name.replace("_", "-")
+                raise OptionError(f"--{flag} goes with --engine only; leave it out")
+        return
+    from reid_edge import building
+    from reid_edge.backends import _cuda, _engine
+    from reid_edge.engines import BuildOptions
+
+    options.engine = options.engine.replace("-", "_")
+    options.engine_dir = options.engine_dir or Path("engines")
+    options.max_batch = 32 if options.max_batch is None else options.max_batch
+    target = building._target(options.target, options.engine)
+    BuildOptions(max_batch=options.max_batch, target=target)
+    if target is None and not _cuda.driver_present():
+        raise DriverError(
+            "no NVIDIA driver with a GPU was found: engines are built on the GPU that they are "
+            "for; leave --engine out here, and run python -m reid_edge build there"
+        )
+    _engine.load(options.engine)  # whether TensorRT is installed
+
+
 def _build(options: argparse.Namespace) -> None:
     """An engine of each graph, those included whose gate was not passed: `ReId` will ask."""
     from reid_edge.building import build
@@ -168,7 +191,7 @@ def _build(options: argparse.Namespace) -> None:
     for precision in dict.fromkeys(options.precision):
         engine = build(
             options.out,
-            options.engine.replace("-", "_"),
+            options.engine,
             precision,
             max_batch=options.max_batch,
             target=options.target,

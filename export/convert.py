@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reid_edge import bundle
+from reid_edge._text import visible
 from reid_edge.errors import OptionError
 
 from . import checkpoint, densenet121, edge, keras_file, precisions, sources, writing
@@ -85,7 +86,7 @@ def convert(
         "embedding_size": model.embedding_size,
         "default_precision": "fp32",
         "gates": {},
-        "source": {"file": source.path.name, "sha256": source.sha256},
+        "source": {"file": visible(source.path.name), "sha256": source.sha256},
     }
     graphs = Graphs({"fp32": model.graph}, {})
     if not wish.only_fp32:

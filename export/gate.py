@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_edge import datasets, metrics
 from reid_edge.datasets import Sample
+from reid_edge.errors import DatasetError
 from reid_edge.evaluation import labels
 from reid_edge.heads import CosineHead, Head
 
@@ -23,6 +25,7 @@ Figures = dict[str, float]
 MOST_PICTURES = 2048
 MOST_UNLABELLED = 512  # each is compared with each
 FEWEST = 16
+FEWEST_QUERIES = 16  # labelled, with a match: below, one ranking is more than the limits
 
 _LABELLED_AT_LEAST = {"map_ratio": 0.99, "auc_ratio": 0.99}
 _UNLABELLED_AT_LEAST = {
@@ -31,8 +34,29 @@ _UNLABELLED_AT_LEAST = {
     "first_agrees": 0.95,
     "rank_correlation": 0.98,
 }
-_AS_GOOD = 0.01  # in scores
+# In scores, and as a share of low ones, which are all within 0.01 of one another.
+_AS_GOOD, _AS_GOOD_SHARE = 0.01, 0.1
 _AT_MOST = {"flips": 0.01, "score_difference": 0.02}
+
+
+def check_labelled(samples: Sequence[Sample]) -> None:
+    """Whether labelled pictures are enough to rank.
+
+    Raises:
+        DatasetError: they are not.
+    """
+    test = datasets.one_query_per_camera(list(samples))
+    cameras: dict[int, set[int]] = {}
+    for sample in test.gallery:
+        cameras.setdefault(sample.pid, set()).add(sample.camid)
+    matched = sum(bool(cameras.get(each.pid, set()) - {each.camid}) for each in test.query)
+    people = len({sample.pid for sample in samples})
+    if len(samples) < FEWEST or people < 2 or matched < FEWEST_QUERIES:
+        raise DatasetError(
+            f"{len(samples)} labelled pictures of {people} people, and {matched} queries that have "
+            f"a match, are too few to judge on; give at least {FEWEST} pictures, 2 people and "
+            f"{FEWEST_QUERIES} queries (each identity's first picture from each camera asks)"
+        )
 
 
 @dataclass(frozen=True)
@@ -102,7 +126,11 @@ class Judge:
         }
 
     def _unlabelled(self, embeddings: Floats) -> Figures:
-        """Of all pairs of two pictures: scores, decisions, and each picture's ranking."""
+        """Of all pairs of two pictures: scores, decisions, and each picture's ranking.
+
+        Nearly all pairs are of two people, and easy: those that FP32 accepts weigh as much as
+        those that it rejects.
+        """
         apart = ~np.eye(len(embeddings), dtype=bool)
         grids = [
             self.head.grid(each, each)[apart].reshape(len(each), -1)
@@ -114,11 +142,14 @@ class Judge:
         products = [((a - middle) * (b - middle)).sum() for a, b in (ranks, (ranks[0], ranks[0]))]
         # Which of two pictures of one moment comes first says nothing: as good counts, too.
         first = np.take_along_axis(grids[0], grids[1].argmax(axis=1)[:, None], axis=1)[:, 0]
+        best = grids[0].max(axis=1)
+        as_good = np.minimum(_AS_GOOD, _AS_GOOD_SHARE * best)
+        accepted = grids[0] > 0.5
         return {
-            "flips": float(((grids[0] > 0.5) != (grids[1] > 0.5)).mean()),
-            "first_agrees": float((first >= grids[0].max(axis=1) - _AS_GOOD).mean()),
+            "flips": _balanced(accepted != (grids[1] > 0.5), accepted),
+            "first_agrees": float((first >= best - as_good).mean()),
             "rank_correlation": float(products[0] / products[1]),
-            "score_difference": float(np.abs(grids[0] - grids[1]).mean()),
+            "score_difference": _balanced(np.abs(grids[0] - grids[1]), accepted),
         }
 
     def _cosines(self, embeddings: Floats) -> Figures:
@@ -128,3 +159,8 @@ class Judge:
         cosines = np.einsum("ij,ij->i", self.reference, embeddings)
         cosines /= np.linalg.norm(self.reference, axis=1) * np.linalg.norm(embeddings, axis=1)
         return {"cosine_mean": float(cosines.mean()), "cosine_min": float(cosines.min())}
+
+
+def _balanced(values: NDArray[Any], accepted: NDArray[np.bool_]) -> float:
+    """The mean of the means among accepted and among rejected pairs; without any it is 0."""
+    return sum(float(values[each].mean()) for each in (accepted, ~accepted) if each.any()) / 2

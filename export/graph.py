@@ -54,6 +54,10 @@ class Arithmetic:
 FP32 = Arithmetic()
 
 
+class BeyondHalfError(ConversionError):
+    """A constant that FP16 cannot hold."""
+
+
 class GraphWriter:
     """Builds one network from uint8 pictures to embeddings.
 
@@ -237,9 +241,11 @@ class GraphWriter:
             with np.errstate(over="ignore"):
                 stored = values.astype(np.float16 if self._half else np.float32)
             if not np.isfinite(stored).all():
+                if self._half:
+                    raise BeyondHalfError(f"{name} holds values beyond float16")
                 raise ConversionError(
-                    f"{name} holds values beyond {stored.dtype}, so this model has no such graph; "
-                    "export it with --precision fp32"
+                    f"{name} holds values beyond float32: the training diverged, or the file is "
+                    "damaged; export an earlier checkpoint"
                 )
         stored = np.asarray(stored, order="C")  # a scalar stays one
         self._tensors.append(require("onnx.numpy_helper").from_array(stored, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_edge import datasets, images
+from reid_edge._text import visible
 from reid_edge.datasets import Sample
+from reid_edge.errors import DatasetError
 from reid_edge.image_files import read_image
 
 Item = TypeVar("Item")
+
+_IDENTITIES = 16
 
 _LABELLED = {
     # Its query and gallery are for the final measurement: nothing is chosen by them.
@@ -29,7 +34,8 @@ class PictureSet:
     """Picture files, in a fixed order.
 
     Attributes:
-        name: how bundle.json calls it: without the path, which is nobody's business.
+        name: how bundle.json calls it: printable, and without the path, which is nobody's
+            business.
         samples: one a picture; the labels mean nothing unless `labelled`.
         labelled: whether it is known who is on which picture.
     """
@@ -60,10 +66,13 @@ def open_set(spec: str) -> PictureSet:
     if separator and layout in _LABELLED:
         root = Path(path).expanduser()  # no shell does it behind a colon
         samples = [sample for sample in _LABELLED[layout](root) if sample.pid != -1]
-        return PictureSet(f"{layout}:{root.resolve().name}", samples, True)
+        return PictureSet(f"{layout}:{visible(root.resolve().name)}", samples, True)
     root = Path(spec)
+    if separator and not root.is_dir():
+        known = ", ".join(_LABELLED)
+        raise DatasetError(f"{spec}: no such folder, and no layout {layout!r} (there are {known})")
     files = datasets.pictures(root)
-    return PictureSet(root.resolve().name, [Sample(file, 0, 0) for file in files], False)
+    return PictureSet(visible(root.resolve().name), [Sample(file, 0, 0) for file in files], False)
 
 
 def opened(given: str | PictureSet) -> PictureSet:
@@ -78,10 +87,20 @@ def evenly(items: Sequence[Item], count: int) -> list[Item]:
 
 
 def whole_identities(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """About `count` at most, all pictures of some identities, spread evenly over all of them."""
-    pids = sorted({sample.pid for sample in samples})
-    kept = set(evenly(pids, max(2, len(pids) * count // len(samples))))
-    return [sample for sample in samples if sample.pid in kept]
+    """About `count` at most, of some identities, spread evenly over all of them.
+
+    Of each identity and camera all pictures are taken, unless they are so many that fewer than
+    16 identities would fit: then so many that those do, and two at least.
+    """
+    views: dict[tuple[int, int], list[Sample]] = {}
+    for sample in samples:
+        views.setdefault((sample.pid, sample.camid), []).append(sample)
+    cameras = max(Counter(pid for pid, _ in views).values())
+    most = max(2, count // (_IDENTITIES * cameras))
+    thinned = {id(sample) for view in views.values() for sample in evenly(view, most)}
+    pids = sorted({pid for pid, _ in views})
+    kept = set(evenly(pids, max(2, len(pids) * count // len(thinned))))
+    return [sample for sample in samples if sample.pid in kept and id(sample) in thinned]
 
 
 def batches(samples: Sequence[Sample], frame: Frame, size: int = 16) -> Iterator[NDArray[np.uint8]]:

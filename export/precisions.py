@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from reid_edge import datasets
 from reid_edge.datasets import Sample
 from reid_edge.errors import (
     ConversionError,
@@ -20,13 +19,14 @@ from reid_edge.errors import (
 from reid_edge.heads import Head
 
 from . import gate, graph_checks, int8, pictures, ranges, running
-from .graph import Arithmetic
+from .graph import Arithmetic, BeyondHalfError
 from .pictures import Frame, PictureSet
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
-_LARGEST_HALF = float(np.finfo(np.float16).max)
-_LOOKED_AT_FOR_RANGE = 64
+# FP16 ends at 65504; other pictures may go further than those that were looked at.
+_LARGEST_ACTIVATION = float(np.finfo(np.float16).max) / 2
+_LOOKED_AT_FOR_RANGE = 256
 _INNER_BATCH = 4  # all inner tensors of a batch are held at once
 
 
@@ -106,7 +106,8 @@ def make(
 ) -> Graphs:
     """Write and judge the graphs that were wished for, fp32 first.
 
-    Warns of too few pictures, and of graphs that do not pass.
+    Warns of too few pictures, of graphs that do not pass, and of those that FP16 cannot hold,
+    which are left out.
 
     Args:
         write: writes the model's graph in an arithmetic.
@@ -118,7 +119,7 @@ def make(
     Raises:
         DatasetError, ImageFileError: the pictures cannot be used.
         OptionError: a convolution to keep that the model has not.
-        ConversionError: weights or answers that no precision can hold.
+        ConversionError: activations or answers that no precision can hold.
     """
     graph_checks.check(fp32, False, frozenset())
     quantisable = ranges.quantisable(fp32)
@@ -133,9 +134,16 @@ def make(
         wanted["int8"] = _on_cpu(fp32, scales)
         wanted["int8_fp16"] = Arithmetic(half=True, input_scales=scales)
     files = {"fp32": fp32}
-    for name, arithmetic in wanted.items():
-        files[name] = write(arithmetic)
+    for name, arithmetic in list(wanted.items()):
+        try:
+            files[name] = write(arithmetic)
+        except BeyondHalfError as error:
+            del wanted[name]
+            warnings.warn(f"{name} is left out: {error}", RuntimeWarning, stacklevel=2)
+            continue
         graph_checks.check(files[name], arithmetic.half, arithmetic.input_scales.keys())
+    if not wanted:
+        return Graphs(files, {})
     if not plan.judged:
         warnings.warn(
             f"{', '.join(wanted)}: written, but not verified, so reid_edge will not choose it: "
@@ -168,36 +176,39 @@ def _plan(wish: Wish) -> _Plan:
             )
     if wish.gate is not None:
         given = pictures.opened(wish.gate)
-        return _judged_by(given, given.samples, chosen)
+        try:
+            return _judged_by(given, given.samples, chosen)
+        except DatasetError as error:
+            raise DatasetError(f"--gate {given.name}: {error}") from error
     if source is None:
         return _Plan(chosen, (), False, "")
-    used = {sample.path for sample in chosen}
-    unseen = [sample for sample in source.samples if sample.path not in used]
+    used = {sample.path.resolve() for sample in chosen}
+    unseen = [sample for sample in source.samples if sample.path.resolve() not in used]
     if source.labelled:
         try:
             return _judged_by(source, unseen, chosen)
-        except DatasetError:  # too few are left to ask across cameras
+        except DatasetError:  # too few are left to rank
             source = PictureSet(source.name, source.samples, False)
     enough = len(unseen) >= 4 * gate.FEWEST
     return _judged_by(source, unseen if enough else source.samples, chosen)
 
 
 def _judged_by(source: PictureSet, samples: list[Sample], chosen: list[Sample]) -> _Plan:
-    """Bound the number of pictures; labelled ones must have matches across cameras.
+    """Bound the number of pictures; labelled ones must be enough to rank.
 
     Raises:
-        DatasetError: they have none.
+        DatasetError: they are not.
     """
     if source.labelled:
         if len(samples) > gate.MOST_PICTURES:
             samples = pictures.whole_identities(samples, gate.MOST_PICTURES)
-        datasets.one_query_per_camera(samples)
+        gate.check_labelled(samples)
     else:
         samples = pictures.evenly(samples, gate.MOST_UNLABELLED)
         if len(samples) < gate.FEWEST:
             samples = []
-    calibrated = {sample.path for sample in chosen}
-    overlap = sum(sample.path in calibrated for sample in samples)
+    calibrated = {sample.path.resolve() for sample in chosen}
+    overlap = sum(sample.path.resolve() in calibrated for sample in samples)
     also = f", {overlap} of them calibrated on" if overlap else ""
     kind = "labelled" if source.labelled else "unlabelled"
     return _Plan(chosen, samples, source.labelled, f"{source.name} ({kind}{also})")
@@ -267,13 +278,16 @@ def _judge(
             missed = judge.misses(figures)
         else:
             missed = ["it gives NaN or infinity"]
-        if wanted[name].half and arithmetic[name] != "f16":
-            # Without FP16 arithmetic at hand, an overflow has to be looked for.
+        if wanted[name].half:
+            # Whether it overflows depends on the order of additions, so on the engine.
             if furthest is None:
                 furthest = _furthest(files["fp32"], plan.judged, frame)
             entry["largest_activation"] = round(furthest, 3)
-            if not furthest < _LARGEST_HALF:
-                missed.append(f"activations reach {furthest:.4g} (FP16 ends at 65504)")
+            if not furthest < _LARGEST_ACTIVATION:
+                missed.append(
+                    f"activations reach {furthest:.4g} (at most {_LARGEST_ACTIVATION:.0f}, "
+                    "as FP16 ends at 65504)"
+                )
         entry["passed"] = not missed
         if missed:
             warnings.warn(

@@ -15,6 +15,8 @@ from typing import Any
 from reid_edge import bundle
 from reid_edge.errors import BundleError, ConversionError, OptionError
 
+_GRAPH_FILES = {f"{name}.onnx" for name in ("fp32", "fp16", "int8", "int8_fp16")}
+
 
 def check_folder(out: Path, force: bool) -> None:
     """Whether a bundle may be written there; asked before the work starts.
@@ -32,6 +34,8 @@ def write(
     out: Path, graphs: Mapping[str, bytes], described: Mapping[str, Any], where: str
 ) -> list[Path]:
     """Write the graphs, then bundle.json, which makes a bundle of them.
+
+    Graph files of an older bundle that are not among them are removed last.
 
     Args:
         out: the folder.
@@ -68,6 +72,8 @@ def write(
             _check(stage, where)
             for name in files:
                 os.replace(stage / name, out / name)
+            for name in _GRAPH_FILES - files.keys():  # of an older bundle
+                (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise ConversionError(f"{out}: cannot be written ({error.strerror or error})") from error
     return [out / name for name in files]

@@ -7,6 +7,7 @@ what is calibrated is what users run.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from export import writing
 from export.convert import convert
 from export.pictures import PictureSet
 from export.precisions import Wish
@@ -49,6 +51,7 @@ def publish(
         weights: the safetensors file to write.
         out: the bundle's folder; an existing bundle is replaced.
     """
+    writing.check_folder(out, force=True)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     tensors = {
         name.removeprefix("module."): tensor.half().contiguous()
@@ -63,9 +66,9 @@ def publish(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
 
-        def bundle(stage: str) -> Path:
+        def bundle(stage: str, wish: Wish | None = None) -> Path:
             _save(tensors, state["architecture"], described, folder / weights.name)
-            convert(folder / weights.name, folder / stage)
+            convert(folder / weights.name, folder / stage, wish=wish)
             return folder / stage
 
         with ReId(bundle("raw"), "openvino") as reid:
@@ -75,17 +78,29 @@ def publish(
             for layout, test in opened.items():
                 figures |= _measure(reid, layout, test)
         described["figures"] = {name: round(value, 5) for name, value in figures.items()}
-        bundle("final")
+        wish = Wish(
+            ("fp16", "int8"),
+            calibration=PictureSet("people trained on", trained_on, True),
+            gate=PictureSet("held-out people", held_out, True),
+        )
         # Nothing is left half done: what ships appears only now.
-        weights.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / weights.name, weights)
-    wish = Wish(
-        ("fp16", "int8"),
-        calibration=PictureSet("people trained on", trained_on, True),
-        gate=PictureSet("held-out people", held_out, True),
-    )
-    convert(weights, out, force=True, wish=wish)
+        _put_in_place(bundle("final", wish), out, folder / weights.name, weights)
     return figures
+
+
+def _put_in_place(bundle: Path, out: Path, made: Path, weights: Path) -> None:
+    """Copy the bundle to `out` and the checkpoint that it was made of to `weights`."""
+    described = json.loads((bundle / "bundle.json").read_text())
+    entries = described.pop("graphs")
+    graphs = {name: (bundle / entry["file"]).read_bytes() for name, entry in entries.items()}
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    copy = weights.with_name(f".{weights.name}.new")
+    try:
+        shutil.copyfile(made, copy)
+        writing.write(out, graphs, described, str(weights))
+        os.replace(copy, weights)
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 def _calibrate(reid: ReId, held_out: list[Sample]) -> tuple[dict[str, Any], dict[str, float]]:

@@ -1,14 +1,18 @@
-"""One synthetic Keras file a session (29 MB), since each copy of it takes a while to make."""
+"""One synthetic Keras file (29 MB) and one edge checkpoint with true statistics a session."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
+import crop_files
+import edge_files
 import legacy_files
+import numpy as np
 import openvino
 import pytest
 
+from export import pictures, running
 from export.convert import convert
 
 
@@ -49,3 +53,31 @@ def run():
         return core.compile_model(str(folder / "fp32.onnx"), "CPU", options)(pictures)[0].copy()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def crops(tmp_path_factory):
+    return crop_files.write(tmp_path_factory.mktemp("pictures") / "crops", people=8, pictures=4)
+
+
+@pytest.fixture(scope="session")
+def state(crops, tmp_path_factory):
+    """Random weights, but the last norm's statistics are true, so that embeddings differ."""
+    state = edge_files.random_state(np.float32)
+    folder = tmp_path_factory.mktemp("first")
+    edge_files.save(folder / "edge.safetensors", state)
+    convert(folder / "edge.safetensors", folder / "out")
+    network = running.Network((folder / "out" / "fp32.onnx").read_bytes(), ["features"])
+    samples = pictures.open_set(str(crops)).samples
+    (batch,) = pictures.batches(samples, pictures.Frame(64, 32, "area"), len(samples))
+    projected = network.run(batch)[1] @ state["project.weight"].T
+    state["neck.running_mean"] = projected.mean(axis=0)
+    state["neck.running_var"] = projected.var(axis=0)
+    return state
+
+
+@pytest.fixture(scope="session")
+def weights(state, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "edge.safetensors"
+    edge_files.save(path, state)
+    return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,10 +14,13 @@ import pytest
 
 from export import writing
 from export.__main__ import main
+from export.convert import convert
+from export.precisions import Wish
 from export.ranges import DEFAULT_METHOD
 from reid_edge import bundle
 
 INT8 = ("--precision", "int8", "--calibration", "x")
+RTX = ("--engine", "tensorrt-rtx")
 ROOT = Path(__file__).parents[2]
 
 
@@ -66,6 +70,16 @@ def test_name(weights, tmp_path, capsys):
     failed(capsys, "--name", "--weights", weights, "--out", tmp_path / "2", "--name", "a/b")
 
 
+def test_a_weight_file_whose_name_is_not_utf8(weights, tmp_path):
+    try:
+        odd = weights.rename(tmp_path / os.fsdecode(b"caf\xe9.safetensors"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    assert call("--weights", odd, "--out", tmp_path / "out") == 0
+    described = json.loads((tmp_path / "out" / "bundle.json").read_text())
+    assert described["source"]["file"] == r"caf\udce9.safetensors"
+
+
 def test_never_overwrites_unasked(weights, tmp_path, capsys):
     out = tmp_path / "out"
     call("--weights", weights, "--out", out)
@@ -75,6 +89,31 @@ def test_never_overwrites_unasked(weights, tmp_path, capsys):
     assert (out / "bundle.json").read_bytes() == before
     assert call("--weights", weights, "--out", out, "--name", "other", "--force") == 0
     assert bundle.load(out).name == "other"
+
+
+def test_graphs_of_an_older_bundle_go(weights, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with pytest.warns(RuntimeWarning, match="not verified"):
+        convert(weights, out, wish=Wish(("fp16",)))
+    (out / "README.md").write_text("mine")
+    (out / "mine.onnx").write_bytes(b"mine")
+    monkeypatch.setattr(writing.os, "replace", interrupted_at("bundle.json"))
+    with pytest.raises(KeyboardInterrupt):
+        convert(weights, out, force=True)
+    assert (out / "fp16.onnx").is_file()  # the old bundle.json names it
+    monkeypatch.undo()
+    convert(weights, out, force=True)
+    left = sorted(path.name for path in out.iterdir())
+    assert left == ["README.md", "bundle.json", "fp32.onnx", "mine.onnx"]
+
+
+def interrupted_at(name):
+    def replace(source, target):
+        if target.name == name:
+            raise KeyboardInterrupt
+        source.rename(target)
+
+    return replace
 
 
 def test_out_is_a_file(weights, tmp_path, capsys):
@@ -95,6 +134,12 @@ def test_out_is_a_file(weights, tmp_path, capsys):
         ([*INT8, "--calibration-size", "0"], "--calibration-size must be at least 1"),
         ([*INT8, "--calibration-size", "few"], "invalid int value: 'few'"),
         ([*INT8, "--keep"], "expected at least one argument"),
+        (["--engine-dir", "x"], "--engine-dir goes with --engine only"),
+        (["--max-batch", "32"], "--max-batch goes with --engine only"),
+        (["--target", "sm86"], "--target goes with --engine only"),
+        ([*RTX, "--target", "sm86", "--max-batch", "0"], "max_batch=0: give a whole number"),
+        ([*RTX, "--target", "86"], "no target '86'"),
+        (["--engine", "tensorrt", "--target", "sm86"], "only backend='tensorrt_rtx' takes a targ"),
         (["--precision"], "expected at least one argument"),
         (["--unknown"], "unrecognized arguments: --unknown"),
     ],

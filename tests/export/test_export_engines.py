@@ -13,6 +13,7 @@ import pytest
 
 from export import __main__ as command
 from reid_edge.backends import _cuda, _engine
+from reid_edge.errors import MissingDependencyError
 
 has_rtx = importlib.util.find_spec("tensorrt_rtx") is not None
 needs_rtx = pytest.mark.skipif(
@@ -51,6 +52,7 @@ def test_a_converted_densenet_121_goes_the_whole_way_with_the_real_builder(
 def test_engines_are_built_of_what_was_exported(tmp_path, monkeypatch, capsys):
     gpu = _fake_gpu.FakeGpu()
     trt = _fake_tensorrt.make(gpu=gpu)
+    monkeypatch.setattr(_cuda, "driver_present", lambda: True)
     monkeypatch.setattr(_cuda, "open_gpu", lambda index=0: gpu)
     monkeypatch.setattr(_engine, "load", lambda *_, **__: trt)
     weights = tmp_path / "edge.safetensors"
@@ -64,14 +66,30 @@ def test_engines_are_built_of_what_was_exported(tmp_path, monkeypatch, capsys):
     assert f"built: {tmp_path / 'engines'}" in capsys.readouterr().out
 
 
-def test_an_engine_that_cannot_be_built_is_an_error_after_the_bundle(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("engine", ["tensorrt", "tensorrt-rtx"])
+def test_an_engine_that_cannot_be_built_is_an_error_before_the_work(
+    engine, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(_cuda, "driver_present", lambda: False)
     weights = tmp_path / "edge.safetensors"
     edge_files.save(weights)
     arguments = ["--weights", str(weights), "--out", str(tmp_path / "model")]
-    assert command.main([*arguments, "--engine", "tensorrt"]) == 1
+    assert command.main([*arguments, "--engine", engine]) == 1
     assert "no NVIDIA driver" in capsys.readouterr().err
-    assert (tmp_path / "model" / "bundle.json").is_file()
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_missing_tensorrt_is_an_error_before_the_work(tmp_path, monkeypatch, capsys):
+    def missing(name):
+        raise MissingDependencyError(f"{name} is not installed")
+
+    monkeypatch.setattr(_engine, "load", missing)
+    weights = tmp_path / "edge.safetensors"
+    edge_files.save(weights)
+    arguments = ["--weights", str(weights), "--out", str(tmp_path / "model")]
+    assert command.main([*arguments, "--engine", "tensorrt-rtx", "--target", "sm86"]) == 1
+    assert "tensorrt_rtx is not installed" in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
 
 
 def test_an_unknown_engine_is_wrong_usage(tmp_path, capsys):

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.gate import Judge
+from export.gate import Judge, check_labelled
 from reid_edge.datasets import Sample
+from reid_edge.errors import DatasetError
 from reid_edge.heads import ConcatMlpHead, CosineHead
 
 HEAD = CosineHead(10.0, -5.0)
@@ -81,6 +82,46 @@ def test_concat_head_has_no_cosine():
     assert set(figures) == {"flips", "first_agrees", "rank_correlation", "score_difference"}
     assert judge.misses(figures) == []
     assert judge.misses(judge.figures(-rows))
+
+
+def test_a_shift_that_lets_nobody_be_recognised_misses():
+    """Same-person pairs are 0.2 % of all pairs here; that all of them flip must be seen."""
+    rng = np.random.default_rng(0)
+    size = 16
+    # Wb = -Wa: relu(x - y) + relu(y - x) is the distance of x and y.
+    head = ConcatMlpHead(np.zeros(2 * size), np.full(2 * size, -0.8), 5.0)
+    centres = np.repeat(rng.normal(0, 3, (256, size)), 2, axis=0)
+    found = centres + rng.normal(0, 0.02, centres.shape)
+    rows = np.hstack([found, -found, -found, found]).astype(np.float32)
+    judge = Judge(head, [Sample(Path(str(n)), 0, 0) for n in range(512)], False, rows)
+    figures = judge.figures(rows + np.float32(0.2))
+    assert figures["flips"] > 0.4
+    missed = " ".join(judge.misses(figures))
+    assert "flips" in missed
+    assert "score_difference" in missed
+    assert judge.misses(judge.figures(rows)) == []
+
+
+def test_low_scores_are_not_all_as_good_as_the_first():
+    judge = Judge(CosineHead(10.0, -20.0), SAMPLES, False, people())
+    assert judge.figures(disturbed(people(), 1.0))["first_agrees"] < 0.9
+
+
+@pytest.mark.parametrize(
+    ("people", "pictures", "enough"), [(8, 2, True), (7, 2, False), (1, 9, False), (40, 1, False)]
+)
+def test_labelled_pictures_must_be_enough(people, pictures, enough):
+    samples = [
+        Sample(Path(f"{pid}_{camid}_{number}"), pid, camid)
+        for pid in range(people)
+        for camid in range(2)
+        for number in range(pictures)
+    ]
+    if enough:
+        return check_labelled(samples)
+    with pytest.raises(DatasetError, match=r"too few to judge on|no query has a match"):
+        check_labelled(samples)
+    return None
 
 
 def test_not_a_number_misses():

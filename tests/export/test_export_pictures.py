@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from pathlib import Path
+
 import crop_files
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ import pytest
 from export import pictures
 from export.pictures import Frame
 from reid_edge import images
+from reid_edge.datasets import Sample
 from reid_edge.errors import DatasetError, ImageFileError
 from reid_edge.image_files import read_image
 
@@ -40,6 +45,24 @@ def test_no_such_pictures(tmp_path, monkeypatch, spec):
         pictures.open_set(spec)
 
 
+def test_unknown_layout_names_the_known_ones(tmp_path):
+    with pytest.raises(DatasetError, match=r"no layout 'market'.*market1501, folder, pku"):
+        pictures.open_set("market:crops")
+
+
+def test_a_folder_whose_name_is_not_utf8(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9\x1b")
+    try:
+        folder.mkdir()
+        (folder / "0001_c1_0.png").touch()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    for spec in (f"{folder}", f"folder:{folder}"):
+        name = pictures.open_set(spec).name
+        assert name.encode().decode().endswith(r"caf\udce9\x1b")
+        assert name.isprintable()
+
+
 def test_empty_folder(tmp_path):
     with pytest.raises(DatasetError, match="no pictures"):
         pictures.open_set(str(tmp_path))
@@ -53,8 +76,24 @@ def test_evenly():
 def test_whole_identities(tmp_path):
     samples = pictures.open_set(f"folder:{crop_files.write(tmp_path, people=8)}").samples
     kept = pictures.whole_identities(samples, 24)
+    # Of so many pictures a view's first two; then whole.
     assert len(kept) == 24
-    assert len({sample.pid for sample in kept}) == 4
+    assert len({sample.pid for sample in kept}) == 6
+    assert {sample.path.name[-10:-7] for sample in kept} == {"000", "001"}
+
+
+def test_few_identities_with_many_pictures_are_thinned():
+    samples = [
+        Sample(Path(f"{pid}_{camid}_{number}"), pid, camid)
+        for pid in range(3)
+        for camid in range(2)
+        for number in range(5000)
+    ]
+    kept = pictures.whole_identities(samples, 2048)
+    assert len(kept) <= 2048
+    views = Counter((sample.pid, sample.camid) for sample in kept)
+    assert len(views) == 6
+    assert set(views.values()) == {64}
 
 
 def test_batches_are_what_the_runtime_sees(tmp_path):

@@ -2,69 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-import json
-import warnings
-
-import crop_files
-import edge_files
 import numpy as np
 import onnx
 import openvino
 import pytest
+from wishes import described, wish
 
-from export import graph_checks, pictures, precisions, running
+from export import graph_checks, running
 from export.convert import convert
-from export.precisions import Wish
 from reid_edge import bundle
-from reid_edge.errors import (
-    BundleError,
-    ConversionError,
-    DatasetError,
-    ImageFileError,
-    OptionError,
-)
 
 GRAPHS = ["fp32", "fp16", "int8", "int8_fp16"]
-
-
-@pytest.fixture(scope="module")
-def crops(tmp_path_factory):
-    return crop_files.write(tmp_path_factory.mktemp("pictures") / "crops", people=8, pictures=4)
-
-
-@pytest.fixture(scope="module")
-def state(crops, tmp_path_factory):
-    """Random weights, but the last norm's statistics are true, so that embeddings differ."""
-    state = edge_files.random_state(np.float32)
-    folder = tmp_path_factory.mktemp("first")
-    edge_files.save(folder / "edge.safetensors", state)
-    convert(folder / "edge.safetensors", folder / "out")
-    network = running.Network((folder / "out" / "fp32.onnx").read_bytes(), ["features"])
-    samples = pictures.open_set(str(crops)).samples
-    (batch,) = pictures.batches(samples, pictures.Frame(64, 32, "area"), len(samples))
-    projected = network.run(batch)[1] @ state["project.weight"].T
-    state["neck.running_mean"] = projected.mean(axis=0)
-    state["neck.running_var"] = projected.var(axis=0)
-    return state
-
-
-@pytest.fixture(scope="module")
-def weights(state, tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "edge.safetensors"
-    edge_files.save(path, state)
-    return path
-
-
-def wish(crops, **changes):
-    return Wish(
-        **{
-            "precisions": ("fp16", "int8"),
-            "calibration": f"folder:{crops}",
-            "calibration_size": 16,
-            **changes,
-        }
-    )
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +20,6 @@ def folder(weights, crops, tmp_path_factory):
     out = tmp_path_factory.mktemp("bundles") / "edge"
     convert(weights, out, wish=wish(crops))
     return out
-
-
-def described(folder):
-    return json.loads((folder / "bundle.json").read_text())
 
 
 def answers(folder, name, batch):
@@ -214,125 +158,3 @@ def test_kept_convolutions_stay_floats(weights, crops, tmp_path):
     # A block with a kept convolution is not joined as INT8: that one takes floats.
     assert inputs["block1/layer2/conv1"] == "block1/layer2/conv1/input"
     assert inputs["block3/layer2/conv1"] == "block3/layer1/concat"
-
-
-def test_unlabelled_pictures(weights, crops, tmp_path):
-    convert(weights, tmp_path / "out", wish=wish(crops, calibration=str(crops)))
-    gate = described(tmp_path / "out")["gates"]["int8"]
-    # 48 pictures would be too few: those calibrated on help out, and it is said.
-    assert gate["data"] == "crops (unlabelled, 16 of them calibrated on)"
-    assert gate["pictures"] == 64
-    assert "rank_correlation" in gate
-    assert "map_ratio" not in gate
-
-
-def test_fp16_without_fp16_arithmetic_looks_at_ranges(weights, crops, tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "half_precision", lambda: False)
-    fp16_only = Wish(precisions=("fp16",), gate=f"folder:{crops}")
-    convert(weights, tmp_path / "out", wish=fp16_only)
-    gate = described(tmp_path / "out")["gates"]["fp16"]
-    assert (gate["passed"], gate["arithmetic"]) == (True, "f32")
-    assert 0 < gate["largest_activation"] < 65504
-
-
-@pytest.mark.parametrize("emulated", [True, False])
-def test_fp16_overflow_fails_the_gate(state, crops, tmp_path, monkeypatch, emulated):
-    if emulated:
-        monkeypatch.setattr(running, "half_precision", lambda: False)
-    state = copy.deepcopy(state)
-    # Up by 2^14 and down again: nothing that FP32 minds.
-    state["stages.0.1.weight"] *= 2.0**14
-    state["stages.0.1.bias"] *= 2.0**14
-    for name in ("stages.2.layers.0.0", "stages.2.layers.1.0", "stages.3"):
-        state[f"{name}.0.weight"][:, :8] /= 2.0**14
-    edge_files.save(tmp_path / "loud.safetensors", state)
-    fp16_only = Wish(precisions=("fp16",), gate=f"folder:{crops}")
-    with pytest.warns(RuntimeWarning, match=r"FP16 ends at 65504|NaN or infinity|at least"):
-        convert(tmp_path / "loud.safetensors", tmp_path / "out", wish=fp16_only)
-    loaded = bundle.load(tmp_path / "out")
-    assert dict(loaded.gates) == {"fp16": False}
-    loaded.graph("fp16").read()
-
-
-def test_weights_beyond_fp16(crops, tmp_path):
-    state = edge_files.random_state(np.float32)
-    state["stages.0.1.bias"] += 1e6
-    edge_files.save(tmp_path / "x.safetensors", state)
-    with pytest.raises(ConversionError, match="beyond float16"):
-        convert(tmp_path / "x.safetensors", tmp_path / "out", wish=Wish(("fp16",)))
-
-
-def test_a_graph_that_fails_is_written_and_marked(weights, crops, tmp_path):
-    with pytest.warns(RuntimeWarning, match="marked unusable") as caught:
-        convert(weights, tmp_path / "out", wish=wish(crops, method="percentile-50"))
-    assert {str(each.message).split()[0] for each in caught} == {"int8", "int8_fp16"}
-    loaded = bundle.load(tmp_path / "out")
-    assert dict(loaded.gates) == {"fp16": True, "int8": False, "int8_fp16": False}
-    loaded.graph("int8").read()
-    assert described(tmp_path / "out")["gates"]["int8"]["flips"] > 0.01
-
-
-def test_few_pictures_warn(weights, crops, tmp_path):
-    with pytest.warns(RuntimeWarning, match="calibrating on 64 pictures, as folder:crops has no"):
-        convert(weights, tmp_path / "out", wish=wish(crops, calibration_size=512))
-    gate = described(tmp_path / "out")["gates"]["int8"]
-    assert gate["data"] == "folder:crops (unlabelled, 64 of them calibrated on)"
-
-
-def test_hardly_any_pictures_leave_it_unverified(weights, tmp_path):
-    few = crop_files.write(tmp_path / "few", people=1, pictures=2)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        convert(weights, tmp_path / "out", wish=wish(few, calibration=str(few)))
-    messages = " ".join(str(each.message) for each in caught)
-    assert "calibrating on 4 pictures" in messages
-    assert "not verified" in messages
-    assert described(tmp_path / "out")["gates"] == {}
-    assert bundle.load(tmp_path / "out").default_precision == "fp32"
-
-
-def test_fp16_needs_no_pictures(weights, tmp_path):
-    with pytest.warns(RuntimeWarning, match="fp16: written, but not verified"):
-        convert(weights, tmp_path / "out", wish=Wish(("fp16",)))
-    loaded = bundle.load(tmp_path / "out")
-    assert list(loaded.graphs) == ["fp32", "fp16"]
-    assert dict(loaded.gates) == {}
-
-
-def test_wrong_gate_data(weights, crops, tmp_path):
-    one_camera = tmp_path / "one"
-    one_camera.mkdir()
-    for path in crops.glob("*_c1s1_*"):
-        (one_camera / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(DatasetError, match="two cameras"):
-        convert(weights, tmp_path / "out", wish=wish(crops, gate=f"folder:{one_camera}"))
-    (one_camera / "0001_c1s1_000000_00.png").write_bytes(b"damaged")
-    with pytest.raises(ImageFileError, match="0001_c1s1_000000_00"):
-        convert(weights, tmp_path / "out", wish=wish(crops, gate=str(one_camera)))
-    assert not (tmp_path / "out").exists()
-
-
-def test_wrong_metadata_are_found_before_the_work(crops, tmp_path, monkeypatch):
-    monkeypatch.setattr(precisions, "make", lambda *_: pytest.fail("should not get here"))
-    described = edge_files.metadata()
-    described["bundle"]["thresholds"] = {"far": {"score": 2}}
-    edge_files.save(tmp_path / "x.safetensors", described=described)
-    with pytest.raises(ConversionError, match="thresholds"):
-        convert(tmp_path / "x.safetensors", tmp_path / "out", wish=wish(crops))
-
-
-def test_unknown_convolution(weights, crops, tmp_path):
-    with pytest.raises(
-        OptionError, match=r"int8 has no convolution 'nose'; it has block1/layer1/conv1, "
-    ):
-        convert(weights, tmp_path / "out", wish=wish(crops, keep=("nose",)))
-
-
-def test_diverged_model(crops, tmp_path):
-    state = edge_files.random_state(np.float32)
-    for name in state:
-        if name.endswith("0.weight"):
-            state[name] *= 1e12
-    edge_files.save(tmp_path / "x.safetensors", state)
-    with pytest.raises((ConversionError, BundleError), match=r"NaN or infinity|beyond"):
-        convert(tmp_path / "x.safetensors", tmp_path / "out", wish=Wish(("fp16",), gate=str(crops)))

@@ -9,7 +9,7 @@ import pytest
 from export import ranges
 from export.convert import convert
 from export.ranges import Histogram
-from reid_edge.errors import OptionError
+from reid_edge.errors import ConversionError, OptionError
 
 
 def of(*parts):
@@ -39,6 +39,19 @@ def test_percentile_of_100_is_the_largest():
 def test_nothing_but_zeros():
     assert of([0, 0], [0]).cut("entropy") == 0
     assert of([0, 0], [2]).counts.sum() == 3
+
+
+def test_hardly_anything_counts_as_zero():
+    tiny = of([1e-38, 1e-40], [0])
+    assert tiny.cut("minmax") == tiny.cut("percentile-99") == 0
+    assert tiny.counts[0] == 3
+    assert of([1e-38], [2, 1e-38]).cut("minmax") == 2
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_overflows(value):
+    with pytest.raises(ConversionError, match="the training diverged"):
+        of([0, 1], [1, value])
 
 
 def test_entropy_cuts_an_outlier_but_not_the_crowd():

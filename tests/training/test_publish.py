@@ -11,7 +11,8 @@ pytest.importorskip("onnx")
 pytest.importorskip("safetensors")
 
 from reid_edge import ReId, datasets, read_image
-from reid_edge.errors import DatasetError
+from reid_edge.datasets import Sample
+from reid_edge.errors import DatasetError, ImageFileError
 from training.augment import normalise
 from training.publish import publish
 from training.sets import PreparedSet
@@ -31,11 +32,11 @@ CARD = {
 
 @pytest.fixture
 def people(tmp_path):
-    """Six people in colours that two of them nearly share, four pictures of each."""
+    """Eight people in colours that two of them nearly share, four pictures of each."""
     folder = tmp_path / "people"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for pid in range(1, 7):
+    for pid in range(1, 9):
         colour = rng.integers(60, 190, 3)
         for number in range(4):
             noise = rng.integers(-60, 60, (64, 32, 3)) + rng.integers(-50, 50, 3)
@@ -80,7 +81,7 @@ def test_a_run_becomes_a_bundle_that_embeds_as_the_averaged_network_does(trained
     assert list(described["graphs"]) == ["fp32", "fp16", "int8", "int8_fp16"]
     assert described["gates"]["int8"]["data"].startswith("held-out people (labelled")
     assert set(described["thresholds"]) == {"far_1e-2", "far_1e-3"}
-    assert described["figures"]["folder/queries"] == 12
+    assert described["figures"]["folder/queries"] == 16
     assert described["figures"]["held_out/rank1"] == pytest.approx(
         figures["held_out/rank1"], abs=1e-5
     )
@@ -111,3 +112,17 @@ def test_two_tests_of_one_layout_are_refused_before_anything_is_written(trained,
         publish(trained.checkpoint_path, CARD, held_out, held_out, specs, weights, out)
     assert not weights.exists()
     assert not out.exists()
+
+
+def test_a_conversion_that_fails_leaves_what_was_there(trained, people, tmp_path, monkeypatch):
+    weights, out = tmp_path / "w.safetensors", tmp_path / "bundle"
+    held_out = datasets.folder(people)
+    publish(trained.checkpoint_path, CARD, held_out, held_out, [], weights, out)
+    before = {path: path.read_bytes() for path in (weights, *out.iterdir())}
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    trained_on = [*held_out, Sample(tmp_path / "broken.png", 9, 1)]  # INT8's ranges need it
+    newer = {**CARD, "version": "2.0.0"}
+    with pytest.raises(ImageFileError, match="broken"):
+        publish(trained.checkpoint_path, newer, trained_on, held_out, [], weights, out)
+    assert {path: path.read_bytes() for path in (weights, *out.iterdir())} == before
+    assert sorted(path.name for path in weights.parent.glob(".*")) == []

@@ -1,0 +1,208 @@
+"""Which pictures graphs are judged on, which graphs pass, and which are not written at all."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+
+import crop_files
+import edge_files
+import numpy as np
+import pytest
+from wishes import described, wish
+
+from export import precisions, running
+from export.convert import convert
+from export.precisions import Wish
+from reid_edge import bundle
+from reid_edge.errors import ConversionError, DatasetError, ImageFileError, OptionError
+
+
+def test_unlabelled_pictures(weights, crops, tmp_path):
+    convert(weights, tmp_path / "out", wish=wish(crops, calibration=str(crops)))
+    gate = described(tmp_path / "out")["gates"]["int8"]
+    # 48 pictures would be too few: those calibrated on help out, and it is said.
+    assert gate["data"] == "crops (unlabelled, 16 of them calibrated on)"
+    assert gate["pictures"] == 64
+    assert "rank_correlation" in gate
+    assert "map_ratio" not in gate
+
+
+@pytest.mark.filterwarnings("ignore:int8")  # so few pictures are a hard gate
+@pytest.mark.parametrize("few", ["one person", "few queries", "one camera"])
+def test_labelled_pictures_that_are_too_few(weights, crops, tmp_path, monkeypatch, few):
+    """Said before the calibration if they are --gate's; else they are judged on without labels."""
+    some = tmp_path / "some"
+    if few == "one person":
+        crop_files.write(some, people=1, pictures=10)
+    elif few == "few queries":
+        crop_files.write(some, people=7, pictures=2)
+    else:
+        crop_files.write(some, people=10, pictures=2)
+        for path in some.glob("*_c2s1_*"):
+            path.unlink()
+    convert(weights, tmp_path / "out", wish=wish(some, calibration_size=4))
+    assert described(tmp_path / "out")["gates"]["int8"]["data"].startswith("folder:some (unlab")
+    monkeypatch.setattr(precisions, "_scales", lambda *_: pytest.fail("should not get here"))
+    with pytest.raises(DatasetError, match=r"^--gate folder:some: "):
+        convert(weights, tmp_path / "2", wish=wish(crops, gate=f"folder:{some}"))
+
+
+def test_overlap_is_seen_through_links(weights, crops, tmp_path):
+    (tmp_path / "link").symlink_to(crops)
+    convert(weights, tmp_path / "out", wish=wish(crops, gate=f"folder:{tmp_path / 'link'}"))
+    gate = described(tmp_path / "out")["gates"]["int8"]
+    assert gate["data"] == "folder:crops (labelled, 16 of them calibrated on)"
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_fp16_looks_at_ranges(weights, crops, tmp_path, monkeypatch, half):
+    monkeypatch.setattr(running, "half_precision", lambda: half)
+    fp16_only = Wish(precisions=("fp16",), gate=f"folder:{crops}")
+    convert(weights, tmp_path / "out", wish=fp16_only)
+    gate = described(tmp_path / "out")["gates"]["fp16"]
+    assert (gate["passed"], gate["arithmetic"]) == (True, "f16" if half else "f32")
+    assert 0 < gate["largest_activation"] < 32752
+
+
+@pytest.mark.parametrize("half", [True, False])
+@pytest.mark.parametrize(("furthest", "passed"), [(32000.0, True), (33000.0, False)])
+def test_fp16_needs_room_below_its_end(
+    weights, crops, tmp_path, monkeypatch, half, furthest, passed
+):
+    """Whatever this processor computes in: an engine may add up in another order."""
+    monkeypatch.setattr(running, "half_precision", lambda: half)
+    looked_at = []
+
+    def reaching(graph, batches):
+        looked_at.extend(len(batch) for batch in batches)
+        return furthest
+
+    monkeypatch.setattr(precisions.ranges, "reaching_furthest", reaching)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        convert(weights, tmp_path / "out", wish=Wish(("fp16",), gate=f"folder:{crops}"))
+    assert dict(bundle.load(tmp_path / "out").gates) == {"fp16": passed}
+    assert sum(looked_at) == 64
+
+
+@pytest.mark.parametrize("emulated", [True, False])
+def test_fp16_overflow_fails_the_gate(state, crops, tmp_path, monkeypatch, emulated):
+    if emulated:
+        monkeypatch.setattr(running, "half_precision", lambda: False)
+    state = copy.deepcopy(state)
+    # Up by 2^14 and down again: nothing that FP32 minds.
+    state["stages.0.1.weight"] *= 2.0**14
+    state["stages.0.1.bias"] *= 2.0**14
+    for name in ("stages.2.layers.0.0", "stages.2.layers.1.0", "stages.3"):
+        state[f"{name}.0.weight"][:, :8] /= 2.0**14
+    edge_files.save(tmp_path / "loud.safetensors", state)
+    fp16_only = Wish(precisions=("fp16",), gate=f"folder:{crops}")
+    with pytest.warns(RuntimeWarning, match=r"FP16 ends at 65504"):
+        convert(tmp_path / "loud.safetensors", tmp_path / "out", wish=fp16_only)
+    loaded = bundle.load(tmp_path / "out")
+    assert dict(loaded.gates) == {"fp16": False}
+    loaded.graph("fp16").read()
+
+
+def test_weights_beyond_fp16(crops, tmp_path):
+    state = edge_files.random_state(np.float32)
+    state["stages.0.1.bias"] += 1e6
+    edge_files.save(tmp_path / "x.safetensors", state)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        convert(tmp_path / "x.safetensors", tmp_path / "out", wish=wish(crops))
+        convert(tmp_path / "x.safetensors", tmp_path / "2", wish=Wish(("fp16",)))
+    messages = [str(each.message) for each in caught if "left out" in str(each.message)]
+    assert [message.split()[0] for message in messages] == ["fp16", "int8_fp16", "fp16"]
+    assert all(message.endswith("/bias holds values beyond float16") for message in messages)
+    assert list(bundle.load(tmp_path / "out").graphs) == ["fp32", "int8"]
+    assert list(bundle.load(tmp_path / "2").graphs) == ["fp32"]
+
+
+def test_weights_beyond_fp32(tmp_path):
+    state = edge_files.random_state(np.float32)
+    state["stages.0.1.running_var"][:] = 0
+    state["stages.0.1.weight"][:] = 3e38
+    edge_files.save(tmp_path / "x.safetensors", state)
+    with pytest.raises(ConversionError, match=r"beyond float32: the training diverged"):
+        convert(tmp_path / "x.safetensors", tmp_path / "out")
+
+
+def test_a_graph_that_fails_is_written_and_marked(weights, crops, tmp_path):
+    with pytest.warns(RuntimeWarning, match="marked unusable") as caught:
+        convert(weights, tmp_path / "out", wish=wish(crops, method="percentile-50"))
+    assert {str(each.message).split()[0] for each in caught} == {"int8", "int8_fp16"}
+    loaded = bundle.load(tmp_path / "out")
+    assert dict(loaded.gates) == {"fp16": True, "int8": False, "int8_fp16": False}
+    loaded.graph("int8").read()
+    assert described(tmp_path / "out")["gates"]["int8"]["flips"] > 0.01
+
+
+def test_few_pictures_warn(weights, crops, tmp_path):
+    with pytest.warns(RuntimeWarning, match="calibrating on 64 pictures, as folder:crops has no"):
+        convert(weights, tmp_path / "out", wish=wish(crops, calibration_size=512))
+    gate = described(tmp_path / "out")["gates"]["int8"]
+    assert gate["data"] == "folder:crops (unlabelled, 64 of them calibrated on)"
+
+
+def test_hardly_any_pictures_leave_it_unverified(weights, tmp_path):
+    few = crop_files.write(tmp_path / "few", people=1, pictures=2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        convert(weights, tmp_path / "out", wish=wish(few, calibration=str(few)))
+    messages = " ".join(str(each.message) for each in caught)
+    assert "calibrating on 4 pictures" in messages
+    assert "not verified" in messages
+    assert described(tmp_path / "out")["gates"] == {}
+    assert bundle.load(tmp_path / "out").default_precision == "fp32"
+
+
+def test_fp16_needs_no_pictures(weights, tmp_path):
+    with pytest.warns(RuntimeWarning, match="fp16: written, but not verified"):
+        convert(weights, tmp_path / "out", wish=Wish(("fp16",)))
+    loaded = bundle.load(tmp_path / "out")
+    assert list(loaded.graphs) == ["fp32", "fp16"]
+    assert dict(loaded.gates) == {}
+
+
+def test_wrong_gate_data(weights, crops, tmp_path):
+    one_camera = tmp_path / "one"
+    one_camera.mkdir()
+    for path in crops.glob("*_c1s1_*"):
+        (one_camera / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(DatasetError, match="two cameras"):
+        convert(weights, tmp_path / "out", wish=wish(crops, gate=f"folder:{one_camera}"))
+    (one_camera / "0001_c1s1_000000_00.png").write_bytes(b"damaged")
+    with pytest.raises(ImageFileError, match="0001_c1s1_000000_00"):
+        convert(weights, tmp_path / "out", wish=wish(crops, gate=str(one_camera)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_metadata_are_found_before_the_work(crops, tmp_path, monkeypatch):
+    monkeypatch.setattr(precisions, "make", lambda *_: pytest.fail("should not get here"))
+    described = edge_files.metadata()
+    described["bundle"]["thresholds"] = {"far": {"score": 2}}
+    edge_files.save(tmp_path / "x.safetensors", described=described)
+    with pytest.raises(ConversionError, match="thresholds"):
+        convert(tmp_path / "x.safetensors", tmp_path / "out", wish=wish(crops))
+
+
+def test_unknown_convolution(weights, crops, tmp_path):
+    with pytest.raises(
+        OptionError, match=r"int8 has no convolution 'nose'; it has block1/layer1/conv1, "
+    ):
+        convert(weights, tmp_path / "out", wish=wish(crops, keep=("nose",)))
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_diverged_model(crops, tmp_path, precision):
+    state = edge_files.random_state(np.float32)
+    for name in state:
+        if name.endswith("0.weight"):
+            state[name] *= 1e4  # FP16 can hold that, but no float what 13 layers make of it
+    edge_files.save(tmp_path / "x.safetensors", state)
+    asked = wish(crops, precisions=(precision,), gate=str(crops))
+    with pytest.raises(ConversionError, match="NaN or infinity"):
+        convert(tmp_path / "x.safetensors", tmp_path / "out", wish=asked)
+    assert not (tmp_path / "out").exists()
