@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TextIO
 
 from reid_edge._command import finish
 from reid_edge._text import visible
-from reid_edge.errors import DriverError, OptionError
+from reid_edge.errors import DriverError, OptionError, PrecisionUnavailableError
 
 _DESCRIPTION = """\
 Turn a weight file into a bundle that reid_edge runs: bundle.json and its ONNX graphs.
@@ -103,7 +103,17 @@ def _parser() -> argparse.ArgumentParser:
     engines = parser.add_argument_group(
         "engines", "Build TensorRT engines of the graphs, as python -m reid_edge build does."
     )
-    engines.add_argument("--engine", choices=("tensorrt", "tensorrt-rtx"))
+    engines.add_argument(
+        "--engine",
+        choices=("tensorrt", "tensorrt-rtx", "tensorrt_rtx"),
+        metavar="BACKEND",
+        help="tensorrt or tensorrt-rtx",
+    )
+    engines.add_argument(
+        "--allow-unverified",
+        action="store_true",
+        help="of graphs, too, whose accuracy gate was not passed",
+    )
     engines.add_argument(
         "--engine-dir",
         type=Path,
@@ -174,32 +184,37 @@ def _check_engine(options: argparse.Namespace) -> None:
     options.engine = options.engine.replace("-", "_")
     options.engine_dir = options.engine_dir or Path("engines")
     options.max_batch = 32 if options.max_batch is None else options.max_batch
-    target = building._target(options.target, options.engine)
+    target = building.read_target(options.target, options.engine)
     BuildOptions(max_batch=options.max_batch, target=target)
     if target is None and not _cuda.driver_present():
-        raise DriverError(
-            "no NVIDIA driver with a GPU was found: engines are built on the GPU that they are "
-            "for; leave --engine out here, and run python -m reid_edge build there"
-        )
-    _engine.load(options.engine)  # whether TensorRT is installed
+        raise DriverError(building.NO_GPU)
+    _engine.load(options.engine, ahead=target is not None)  # whether TensorRT is installed
 
 
 def _build(options: argparse.Namespace) -> None:
-    """An engine of each graph, those included whose gate was not passed: `ReId` will ask."""
+    """An engine of each graph that `ReId` will run."""
     from reid_edge.building import build
 
     for precision in dict.fromkeys(options.precision):
-        engine = build(
-            options.out,
-            options.engine,
-            precision,
-            max_batch=options.max_batch,
-            target=options.target,
-            out=options.engine_dir,
-            allow_unverified=True,
-        )
+        try:
+            engine = build(
+                options.out,
+                options.engine,
+                precision,
+                max_batch=options.max_batch,
+                target=options.target,
+                out=options.engine_dir,
+                allow_unverified=options.allow_unverified,
+            )
+        except PrecisionUnavailableError as error:
+            print(f"warning: no engine: {visible(str(error))}", file=sys.stderr)
+            continue
         print(f"{'built' if engine.is_new else 'up to date'}: {engine.path}")
-    print(f"to run them: export REID_EDGE_CACHE={shlex.quote(str(options.engine_dir.resolve()))}")
+        print(
+            f"to run it: REID_EDGE_CACHE={shlex.quote(str(options.engine_dir))} python -m reid_edge "
+            f"predict --model {shlex.quote(str(options.out))} --backend {options.engine} "
+            f"--precision {precision} --max-batch {options.max_batch} a.jpg b.jpg"
+        )
 
 
 def _show_warning(

@@ -10,10 +10,17 @@ from . import bundle, engine_cache
 from .backends import _cuda, _engine
 from .backends._choose import graph_for
 from .engines import BuildOptions
-from .errors import OptionError, UnknownBackendError, UnknownDeviceError
+from .errors import DriverError, OptionError, UnknownBackendError, UnknownDeviceError
 
-_TARGET = re.compile(r"sm([0-9]{1,2})([0-9])")
+_TARGET = re.compile(r"(?:sm_?)?([0-9]{1,2})\.?([0-9])")
 _DEVICE = re.compile(r"cuda(?::[0-9]{1,3})?")
+
+
+NO_GPU = (
+    "no NVIDIA driver with a GPU was found: engines are built on the GPU that they are for; run "
+    "python -m reid_edge build there (TensorRT-RTX builds without one: --backend tensorrt_rtx "
+    "--target sm86)"
+)
 
 
 @dataclass(frozen=True)
@@ -61,11 +68,13 @@ def build(
         )
     if not _DEVICE.fullmatch(device):
         raise UnknownDeviceError(f"no device {device!r} to build for: give cuda or cuda:N")
-    options = BuildOptions(max_batch=max_batch, target=_target(target, backend))
+    options = BuildOptions(max_batch=max_batch, target=read_target(target, backend))
     found = bundle.load(bundle.find(model))
     graph = graph_for(found, precision, backend, device, allow_unverified)
     gpu = None
     if options.target is None:
+        if not _cuda.driver_present():
+            raise DriverError(NO_GPU)
         gpu = _cuda.open_gpu(int(device.partition(":")[2] or 0))
     trt = _engine.load(backend, ahead=gpu is None)
     if gpu is not None:
@@ -78,12 +87,17 @@ def build(
     return Engine(folder / f"{wanted.stem}.plan", graph, kept.plan is None)
 
 
-def _target(text: str | None, backend: str) -> tuple[int, int] | None:
+def read_target(text: str | None, backend: str) -> tuple[int, int] | None:
+    """A compute capability such as `sm86`, `sm_86` or `8.6`: (8, 6).
+
+    Raises:
+        OptionError: it is none, or the backend takes none.
+    """
     if text is None:
         return None
     if backend != "tensorrt_rtx":
         raise OptionError(
-            "TensorRT builds for the GPU that is there; only backend='tensorrt_rtx' takes a target"
+            "TensorRT builds for the GPU that is there; only the backend tensorrt_rtx takes a target"
         )
     match = _TARGET.fullmatch(text)
     if match is None:

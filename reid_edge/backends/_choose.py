@@ -153,8 +153,8 @@ def graph_for(
         state = "failed" if graph in bundle.gates else "has not been put to"
         raise PrecisionUnavailableError(
             f"the {graph} graph of model {bundle.name!r} {state} the accuracy gate; "
-            "use precision='fp32', export it again with other calibration pictures, or run it all "
-            "the same with allow_unverified=True"
+            "use fp32, export it again with more pictures to calibrate and to judge on, or run it "
+            "all the same with allow_unverified=True (--allow-unverified)"
         )
     return graph
 

@@ -140,7 +140,7 @@ def open_gpu(index: int = 0) -> Gpu:
     if not driver_present():
         raise DriverError(
             "no NVIDIA driver with a GPU was found; install the driver (in a container: start it "
-            "with --gpus all or --runtime nvidia), or use device='cpu'"
+            "with --gpus all or --runtime nvidia), or use backend='openvino' on the CPU"
         )
     with _opening:  # one context object a device: pycuda tells contexts apart by identity
         if index not in _opened:

@@ -79,7 +79,7 @@ def test_an_adapter_keeps_its_promises_over_a_strict_driver(driver, package):
 
 def test_without_a_driver_the_error_says_what_to_do(monkeypatch):
     monkeypatch.setattr(_cuda, "driver_present", lambda: False)
-    with pytest.raises(errors.DriverError, match=r"install the driver .*device='cpu'"):
+    with pytest.raises(errors.DriverError, match=r"install the driver .*backend='openvino'"):
         _cuda.open_gpu()
 
 

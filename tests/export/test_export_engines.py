@@ -39,7 +39,7 @@ def test_a_converted_densenet_121_goes_the_whole_way_with_the_real_builder(
     arguments = ["--weights", str(keras_file), "--out", str(tmp_path / "model")]
     arguments += ["--precision", "fp32", "fp16", "int8"]
     arguments += ["--calibration", str(crops), "--calibration-size", "4"]
-    arguments += ["--engine", "tensorrt-rtx", "--target", "sm86"]
+    arguments += ["--engine", "tensorrt-rtx", "--target", "sm86", "--allow-unverified"]
     assert command.main([*arguments, "--engine-dir", str(tmp_path / "engines")]) == 0
     found = sidecars(tmp_path / "engines")
     assert {sidecar["graph"] for sidecar in found} == {"fp32", "fp16", "int8_fp16"}
@@ -63,7 +63,27 @@ def test_engines_are_built_of_what_was_exported(tmp_path, monkeypatch, capsys):
     (sidecar,) = sidecars(tmp_path / "engines")
     assert (sidecar["engine"], sidecar["graph"]) == ("tensorrt", "fp32")
     assert sidecar["profiles"] == [[1, 2, 4]]
-    assert f"built: {tmp_path / 'engines'}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"built: {tmp_path / 'engines'}" in out
+    assert f"REID_EDGE_CACHE={tmp_path / 'engines'} python -m reid_edge predict --model" in out
+    assert "--backend tensorrt --precision fp32 --max-batch 4" in out
+
+
+def test_a_graph_that_reid_would_refuse_gets_no_engine(tmp_path, monkeypatch, capsys):
+    gpu = _fake_gpu.FakeGpu()
+    monkeypatch.setattr(_cuda, "driver_present", lambda: True)
+    monkeypatch.setattr(_cuda, "open_gpu", lambda index=0: gpu)
+    monkeypatch.setattr(_engine, "load", lambda *_, **__: _fake_tensorrt.make(gpu=gpu))
+    weights = tmp_path / "edge.safetensors"
+    edge_files.save(weights)
+    arguments = ["--weights", str(weights), "--out", str(tmp_path / "model")]
+    arguments += ["--precision", "fp16", "--engine", "tensorrt"]
+    arguments += ["--engine-dir", str(tmp_path / "engines")]
+    assert command.main(arguments) == 0
+    assert "no engine: the fp16 graph" in capsys.readouterr().err
+    assert not (tmp_path / "engines").exists()
+    assert command.main([*arguments, "--force", "--allow-unverified"]) == 0
+    assert [sidecar["graph"] for sidecar in sidecars(tmp_path / "engines")] == ["fp16"]
 
 
 @pytest.mark.parametrize("engine", ["tensorrt", "tensorrt-rtx"])
