@@ -23,7 +23,8 @@ _ACCURACY = (
     ("tpr_at_far_1e-3", True),
     ("calibration_error", False),
 )
-_LEAST_NOISE = 0.03  # of what a single run cannot tell apart
+# What two runs cannot tell apart, however well the rounds of each agree: shares of the figure.
+_NOISE, _TAIL_NOISE = 0.03, 0.1
 _SAME_ACCURACY = 0.001
 _HUGE = 1e30
 
@@ -42,8 +43,8 @@ class Change:
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     """Figures that both reports have, for runs of the same backend and precision.
 
-    A speed within the spread of both reports' rounds (and within 3 %), or an accuracy within
-    0.001, counts as the same.
+    A speed within the spread of either report's rounds or within 3 % (10 % at the 99th
+    percentile), or an accuracy within 0.001, counts as the same.
     """
     found = []
     before = {_name(run): run for run in _list(old, "runs")}
@@ -77,7 +78,8 @@ def doubts(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         earlier = before.get(_name(run))
         if earlier is not None and earlier.get("graph_sha256") != run["graph_sha256"]:
             told.append(f"{_name(run)}: another graph then than now")
-        if _dig(earlier, ("accuracy", "dataset")) != _dig(run, ("accuracy", "dataset")):
+        data = [_dig(one, ("accuracy", "dataset")) for one in (earlier, run)]
+        if None not in data and data[0] != data[1]:
             told.append(f"{_name(run)}: accuracy was measured on other data then")
     return told
 
@@ -89,14 +91,15 @@ def _figures(
     for figure, path, better in _SPEED:
         was, now = _number(old, path), _number(new, path)
         if was is not None and now is not None:
-            spread = _noise(old.get(path[0]), new.get(path[0]))
+            least = _TAIL_NOISE if path[1] == "p99_ms" else _NOISE
+            spread = _noise(least, old.get(path[0]), new.get(path[0]))
             yield figure, was, now, better, spread * was
     earlier = {str(one.get("batch")): one for one in _list(old, "throughput")}
     for one in _list(new, "throughput"):
         then = earlier.get(str(one["batch"]))
         was = _number(then, ("images_per_second",))
         if was is not None:
-            spread = _noise(then, one)
+            spread = _noise(_NOISE, then, one)
             name = f"images/s, batch {one['batch']}"
             yield name, was, one["images_per_second"], True, spread * was
     if _dig(old, ("accuracy", "dataset")) != _dig(new, ("accuracy", "dataset")):
@@ -107,8 +110,8 @@ def _figures(
             yield figure, was, now, better, _SAME_ACCURACY
 
 
-def _noise(*sections: Any) -> float:
-    return max(_LEAST_NOISE, *(_number(section, ("spread",)) or 0.0 for section in sections))
+def _noise(least: float, *sections: Any) -> float:
+    return max(least, *(_number(section, ("spread",)) or 0.0 for section in sections))
 
 
 def _name(run: Any) -> str:

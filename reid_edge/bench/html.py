@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
@@ -30,10 +31,10 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--rule); text-align: right; }
 th:first-child, td:first-child { text-align: left; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr));
-  gap: 1.5rem; }
+  gap: 1.5rem; margin-top: 1.5rem; }
 figure { margin: 0; } figcaption { font-weight: 600; }
-.keys { list-style: none; margin: .2rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem;
-  font-size: .85rem; }
+.keys { list-style: none; margin: .2rem 0; padding: 0; display: flex; flex-wrap: wrap;
+  gap: .2rem 1rem; font-size: .85rem; }
 .keys i { display: inline-block; width: .8em; height: .8em; margin-right: .4em; }
 svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--soft); }
 .grid { stroke: var(--rule); } .line { fill: none; stroke-width: 2; }
@@ -161,7 +162,9 @@ def _cmc(runs: Runs) -> str:
     series = [Series(name, list(enumerate(curve[:20], 1))) for name, curve in _curves(runs, "cmc")]
     if not series:
         return ""
-    x, y = Axis("rank", 1.0, 20.0), Axis("share of queries found", 0.0, 1.0)
+    lowest = min(y for one in series for _, y in one.points)
+    low = max(0.0, math.floor(10 * lowest - 1) / 10)
+    x, y = Axis("rank", 1.0, 20.0), Axis("share of queries found", low, 1.0)
     return lines("CMC", series, x, y, dots=True)
 
 

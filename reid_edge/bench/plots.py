@@ -110,10 +110,10 @@ def bars(title: str, label: str, rows: Sequence[tuple[str, Sequence[tuple[str, f
             )
             across += width
         total = sum(value for _, value in parts)
-        found.append(
-            f'<text x="{across + 6:.1f}" y="{top + 20}">{total:.3g} {escape(label)}</text>'
-        )
-    return _figure(title, "".join(found), [part for part, _ in rows[0][1]], len(rows) * high + 4)
+        found.append(f'<text x="{across + 6:.1f}" y="{top + 20}">{total:.3g}</text>')
+    return _figure(
+        f"{title} ({label})", "".join(found), [part for part, _ in rows[0][1]], len(rows) * high + 4
+    )
 
 
 def _figure(title: str, inner: str, names: Sequence[str], height: int = _HEIGHT) -> str:
@@ -123,8 +123,8 @@ def _figure(title: str, inner: str, names: Sequence[str], height: int = _HEIGHT)
     )
     return (
         f'<figure><figcaption>{escape(title)}</figcaption><ul class="keys">{keys}</ul>'
-        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title)}">{inner}</svg>'
-        "</figure>"
+        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title)}">'
+        f"{inner}</svg></figure>"
     )
 
 
@@ -150,7 +150,8 @@ def _frame(x: Axis, y: Axis) -> str:
         f'<text x="{middle}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x.label)}</text>'
     )
     parts.append(
-        f'<text transform="translate(14 {centre}) rotate(-90)" text-anchor="middle">{escape(y.label)}</text>'
+        f'<text transform="translate(14 {centre}) rotate(-90)" text-anchor="middle">'
+        f"{escape(y.label)}</text>"
     )
     return "".join(parts)
 

@@ -228,7 +228,7 @@ def _accuracy(
     told = [kept.problem] if kept.problem else []
     if measured.section["skipped"]:
         told.append(
-            f"{measured.section['skipped']} pictures cannot be read and were left out, "
+            f"unreadable pictures left out: {measured.section['skipped']}, "
             f"the first: {measured.section['skipped_first'][0]}"
         )
     if (count := measured.section["pairs_different"]) < _FEW_PAIRS:
@@ -253,15 +253,18 @@ def _model(reid: ReId) -> dict[str, Any]:
 def _unstable(runs: list[dict[str, Any]]) -> list[str]:
     told = []
     for section in runs:
-        measured = {name: section.get(name) for name in ("single_stream", "multi_stream", "stages")}
-        measured |= {f"batch {one['batch']}": one for one in section.get("throughput", [])}
-        for name, found in measured.items():
-            if found is not None and not found["stable"]:
-                told.append(
-                    f"{section['precision']}, {name.replace('_', ' ')}: not stable, its rounds "
-                    f"differ by {100 * found['spread']:.0f} %; quieten the machine, or give "
-                    "--duration more seconds"
-                )
+        found = {name: section.get(name) for name in ("single_stream", "multi_stream", "stages")}
+        found |= {f"batch {one['batch']}": one for one in section.get("throughput", [])}
+        shaky = [
+            f"{name.replace('_', ' ')} ({100 * one['spread']:.0f} %)"
+            for name, one in found.items()
+            if one is not None and not one["stable"]
+        ]
+        if shaky:
+            told.append(
+                f"{section['precision']}: not stable, rounds differ: {', '.join(shaky)}; "
+                "quieten the machine, or give --duration more seconds"
+            )
     return told
 
 

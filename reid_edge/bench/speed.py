@@ -22,7 +22,7 @@ from .timing import measure
 
 CROPS = 8  # people in one frame of the multi-stream scenario
 _STOCK = 64  # different pictures in turn, so that no cache holds the one answer
-_BINS = 40  # of the histogram
+_BINS = 40  # of the histogram, at most
 _STAGE_PICTURES = 16
 
 
@@ -90,6 +90,7 @@ def _turns(pictures: Sequence[Picture], size: int) -> Iterator[list[Picture]]:
 def _histogram(seconds: list[float]) -> dict[str, Any]:
     """Counts by milliseconds up to the 99.5th percentile; the last bin also takes what is over."""
     low, high = float(np.min(seconds)), float(np.percentile(seconds, 99.5))
-    edges = np.linspace(low, max(high, low * 1.001 + 1e-9), _BINS + 1)
+    bins = max(5, min(_BINS, len(seconds) // 5))
+    edges = np.linspace(low, max(high, low * 1.001 + 1e-9), bins + 1)
     counts, _ = np.histogram(np.minimum(seconds, edges[-1]), edges)
     return {"edges_ms": [round(1000 * edge, 4) for edge in edges], "counts": counts.tolist()}

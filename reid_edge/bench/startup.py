@@ -33,7 +33,8 @@ def cold_start(options: dict[str, Any], processes: int = _PROCESSES) -> dict[str
     Returns:
         import_seconds (reid_edge with NumPy), model_seconds (bundle checked and compiled),
         first_score_seconds (from the start of the import to the first score of a pair), and
-        resident_mib after the first score and after a call of 32 pictures; None where unknown.
+        resident_mib after the first score and after a call of 32 pictures; None where unknown;
+        spread of the first score: (highest - lowest) / median.
 
     Raises:
         BackendError: a process failed; its last line of output is in the message.
@@ -51,10 +52,15 @@ def cold_start(options: dict[str, Any], processes: int = _PROCESSES) -> dict[str
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise BackendError(f"a fresh process could not start the model: {reason}")
         found.append(json.loads(done.stdout.splitlines()[-1]))
+    scores = [one["first_score_seconds"] for one in found]
     return {
-        name: None if found[0][name] is None else statistics.median(one[name] for one in found)
-        for name in found[0]
-    } | {"processes": processes}
+        **{
+            name: None if found[0][name] is None else statistics.median(one[name] for one in found)
+            for name in found[0]
+        },
+        "processes": processes,
+        "spread": (max(scores) - min(scores)) / statistics.median(scores),
+    }
 
 
 def report(begun: float) -> None:
