@@ -89,9 +89,19 @@ def gpus() -> list[dict[str, str]]:
 
 def resident_mib() -> float | None:
     """Memory of this process that is in RAM now, in MiB."""
+    kibibytes = _status("VmRSS:")
+    return None if kibibytes is None else kibibytes / 1024
+
+
+def thread_count() -> int | None:
+    """Threads of this process now: the engine's, OpenCV's, NumPy's and our own."""
+    return _status("Threads:")
+
+
+def _status(name: str) -> int | None:
     for line in (_text(Path("/proc/self/status")) or "").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
+        if line.startswith(name):
+            return int(line.split()[1])
     return None
 
 

@@ -206,6 +206,7 @@ def _speed(reid: ReId, options: Options, section: dict[str, Any], display: Displ
             display.step(f"{name}: batches of {batch}")
             section["throughput"].append(speed.throughput(reid, batch, duration))
     if options.scenario != "accuracy":
+        section["process_threads"] = machine.thread_count()
         display.step(f"{name}: stages from file to score")
         section["stages"] = speed.stages(reid, duration)
 

@@ -17,8 +17,8 @@ import numpy as np
 # The medians of so many rounds must agree, and how closely: (highest - lowest) / median.
 ROUNDS = 3
 SPREAD = 0.05
-_MOST_ROUNDS = 9
-_LEAST_CALLS = 5  # in a round
+_MOST_ROUNDS = 6
+_LEAST_CALLS = 3  # in a round
 _WARM_UP_CALLS = 3
 
 
@@ -71,7 +71,7 @@ def measure(
     Args:
         run: what is timed.
         duration: the least seconds that are measured in all; a third of it warms up before.  It
-            takes up to three times as long where rounds disagree, and as long as the least
+            takes up to twice as long where rounds disagree, and as long as the least
             number of calls takes where these are slow.
         clock: gives seconds.
     """

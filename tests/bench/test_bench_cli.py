@@ -38,6 +38,7 @@ def test_the_command_without_a_dataset_measures_speed(run, tmp_path):
     assert (only["asked"], only["precision"], only["graph"]) == ("fp32", "fp32", "fp32")
     assert [one["batch"] for one in only["throughput"]] == [1, 8, 32]
     assert "accuracy" not in only
+    assert only["process_threads"] is None or only["process_threads"] >= 1
     assert report["settings"]["duration"] == 0.05
 
 
