@@ -1,9 +1,10 @@
-"""Reading files that strangers may have written."""
+"""Reading files that strangers may have written, and writing files that are whole or not there."""
 
 from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 
@@ -35,6 +36,25 @@ def read_regular(path: str | Path, limit: int) -> bytes:
     if status.st_size > limit or len(content) > limit:
         raise TooLargeError(0, f"larger than {limit:,} bytes")
     return content
+
+
+def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write a file so that no one ever sees half of it; an older one is replaced.
+
+    Raises:
+        OSError: it cannot be written; `strerror` is the reason.
+    """
+    handle, partial = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".partial", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(partial, mode)
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

@@ -6,15 +6,85 @@ pairs are equally likely.  Pairs are taken across cameras only, as they occur in
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from . import metrics
 from .bundle import Threshold
 from .errors import InputError
 from .heads import CosineHead
 
 Ints = NDArray[np.integer]
 Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `fit` found.
+
+    Attributes:
+        head: scale and bias.
+        thresholds: by the names of the rates.
+        error: expected calibration error on people other than those fitted on (two folds).
+        same, different: how many pairs of each kind there were.
+    """
+
+    head: CosineHead
+    thresholds: dict[str, Threshold]
+    error: float
+    same: int
+    different: int
+
+
+def fit(
+    embeddings: NDArray[np.float32], pids: Ints, camids: Ints, rates: dict[str, float]
+) -> Calibration:
+    """Fit head and thresholds on all pairs of labelled pictures from different cameras.
+
+    Args:
+        embeddings: float32 (n, d), of unit length.  Memory grows with n * n.
+        pids, camids: (n,) identities and cameras.
+        rates: as in `thresholds`.
+
+    Raises:
+        InputError: as `fit_cosine_head`, and where half of the people cannot be fitted, so that
+            nothing could be said about the other half.
+    """
+    a, b = cross_camera_pairs(pids, camids)
+    if not len(a):
+        raise InputError("calibration needs pictures from two cameras or more")
+    cosines, same = (embeddings @ embeddings.T)[a, b], pids[a] == pids[b]
+    head = fit_cosine_head(cosines, same)
+    found = thresholds(_probabilities(head, cosines), pids[a], pids[b], rates)
+    error = cross_fitted_error(cosines, same, pids[a], pids[b])
+    return Calibration(head, found, error, int(same.sum()), int((~same).sum()))
+
+
+def cross_fitted_error(
+    cosines: Floats, same: NDArray[np.bool_], a_pids: Ints, b_pids: Ints
+) -> float:
+    """Expected calibration error on people other than those that the head was fitted on.
+
+    The people are halved; each half is measured with the head of the other.
+    """
+    identities = np.unique(np.concatenate([a_pids, b_pids]))
+    half = identities[::2]
+    in_a, in_b = np.isin(a_pids, half), np.isin(b_pids, half)
+    folds = (in_a & in_b, ~in_a & ~in_b)
+    errors = []
+    for fitted, measured in (folds, folds[::-1]):
+        if not fitted.any() or not measured.any():
+            raise InputError("calibration needs pairs among each half of the people; add people")
+        found = _probabilities(fit_cosine_head(cosines[fitted], same[fitted]), cosines[measured])
+        kind = same[measured]
+        errors.append(metrics.calibration_error(found[kind], found[~kind]))
+    return float(np.mean(errors))
+
+
+def _probabilities(head: CosineHead, cosines: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-(head.scale * cosines + head.bias))))
 
 
 def cross_camera_pairs(pids: Ints, camids: Ints) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -7,15 +7,18 @@ and pid 0 a distractor.
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ._files import read_regular
 from .errors import DatasetError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _NAME = re.compile(r"(?P<pid>-?\d{1,9})_c(?P<camid>\d{1,9})(?:s\d+)?_")
+_MAX_PAIRS_BYTES = 1 << 27
 _PKU_FOLDER = re.compile(r"\d{1,9}")
 _PKU_NAME = re.compile(r"(?P<camid>\d{1,9})_\d+")
 
@@ -37,21 +40,34 @@ class QueryGallery:
     gallery: list[Sample]
 
 
+@dataclass(frozen=True)
+class LabelledPair:
+    """Two pictures, and whether they show one person."""
+
+    a: Path
+    b: Path
+    same: bool
+
+
 def open_test(spec: str) -> QueryGallery:
     """A retrieval test from `LAYOUT:PATH`, such as `market1501:data/Market-1501-v15.09.15`.
 
-    `market1501` is the official test; `folder` (any `PID_cCAM_*.jpg`) and `pku` ask with each
-    identity's first picture from each camera.
+    `market1501` is the official test, `cuhk03` that of CUHK03-NP; `folder` (any
+    `PID_cCAM_*.jpg`) and `pku` ask with each identity's first picture from each camera.
 
     Raises:
         DatasetError: another layout, or a folder that is not laid out so.
     """
     layout, separator, path = spec.partition(":")
     root = Path(path).expanduser()  # no shell does it behind a colon
-    if not separator or layout not in ("market1501", "folder", "pku"):
-        raise DatasetError(f"{spec!r}: give LAYOUT:PATH, where LAYOUT is market1501, folder or pku")
+    if not separator or layout not in ("market1501", "cuhk03", "folder", "pku"):
+        raise DatasetError(
+            f"{spec!r}: give LAYOUT:PATH, where LAYOUT is market1501, cuhk03, folder or pku"
+        )
     if layout == "market1501":
         return market1501_test(root)
+    if layout == "cuhk03":
+        return cuhk03_test(root)
     return one_query_per_camera(pku(root) if layout == "pku" else folder(root))
 
 
@@ -95,6 +111,24 @@ def market1501_test(root: str | Path) -> QueryGallery:
     return QueryGallery(folder(_market_folder(Path(root), "query")), gallery)
 
 
+def cuhk03_test(root: str | Path) -> QueryGallery:
+    """The test of CUHK03-NP (Zhong et al., CVPR 2017): 1,400 queries of 700 people.
+
+    Args:
+        root: the folder `labeled` or `detected` of cuhk03-np, with `query` and
+            `bounding_box_test` in it; or any folder of `PID_cCAM_*` pictures of CUHK03, where
+            each identity's first picture from each camera asks.
+    """
+    root = Path(root)
+    if (root / "query").is_dir() and (root / "bounding_box_test").is_dir():
+        return QueryGallery(folder(root / "query"), folder(root / "bounding_box_test"))
+    if (root / "labeled").is_dir() or (root / "detected").is_dir():
+        raise DatasetError(
+            f"{root}: give its folder labeled or detected: boxes drawn by hand, or by a detector"
+        )
+    return one_query_per_camera(folder(root))
+
+
 def pku(root: str | Path) -> list[Sample]:
     """PKU-Reid: `<pid>/<cam>_<orientation>.png` under `train` and `val/all_imgs`; 74 people.
 
@@ -111,6 +145,42 @@ def pku(root: str | Path) -> list[Sample]:
             )
         samples.append(Sample(file, int(file.parent.name), int(match["camid"])))
     return samples
+
+
+def pairs(path: str | Path) -> list[LabelledPair]:
+    """A pairs file: lines `A,B,1` for one person, `A,B,0` for two; UTF-8, comma-separated.
+
+    Paths are relative to the file's folder.  Empty lines, lines that start with `#` and the
+    header `a,b,same` are skipped.
+
+    Raises:
+        DatasetError: no such file, a line of another form (it is shown), or no pair.
+    """
+    path = Path(path)
+    try:
+        text = read_regular(path, _MAX_PAIRS_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: cannot be read ({error.strerror}); give a file of lines A,B,1 or A,B,0"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: is no UTF-8 text ({error.reason}); save it as UTF-8") from None
+    found = []
+    try:
+        for row in csv.reader(text.splitlines(), strict=True, skipinitialspace=True):
+            fields = [field.strip() for field in row]
+            if not any(fields) or fields[0].startswith("#") or fields == ["a", "b", "same"]:
+                continue
+            if len(fields) != 3 or not fields[0] or not fields[1] or fields[2] not in ("0", "1"):
+                raise csv.Error(f"found {','.join(row)[:80]!r}")
+            found.append(
+                LabelledPair(path.parent / fields[0], path.parent / fields[1], fields[2] == "1")
+            )
+    except csv.Error as error:
+        raise DatasetError(f"{path}: expected lines A,B,1 or A,B,0; {error}") from None
+    if not found:
+        raise DatasetError(f"{path}: holds no pair; give lines A,B,1 or A,B,0")
+    return found
 
 
 def one_query_per_camera(samples: list[Sample]) -> QueryGallery:

@@ -147,6 +147,10 @@ class DatasetError(ReidEdgeError):
     """A dataset folder that is missing, empty, or laid out in another way."""
 
 
+class ReportError(ReidEdgeError):
+    """A benchmark report that cannot be read, compared with or written."""
+
+
 class ConversionError(ReidEdgeError):
     """A weight file that the export cannot turn into a bundle."""
 

@@ -9,7 +9,9 @@ person (`same`) and of pairs that show two (`different`) as two arrays.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,15 +108,18 @@ def tpr_at_far(same: Scores, different: Scores, far: float) -> tuple[float, floa
         The rate, and the threshold: accept a pair whose score is at least that.
     """
     _need_both(same, different)
+    threshold = _threshold(different, far, lambda place: np.partition(different, place)[place])
+    return float((same >= threshold).mean()), float(threshold)
+
+
+def _threshold(different: Scores, far: float, smallest: Callable[[int], Any]) -> Any:
+    """The least threshold that accepts at most a share `far`; `smallest(k)` is the k-th score."""
     # How many false accepts there may be; 0.29 * 100 is 28.999999999999996.
     allowed = int(far * len(different) + 1e-9)
     if allowed >= len(different):
-        threshold = different.min()
-    else:
-        place = len(different) - 1 - allowed
-        highest_refused = np.partition(different, place)[place]
-        threshold = np.nextafter(highest_refused, np.inf, dtype=different.dtype)
-    return float((same >= threshold).mean()), float(threshold)
+        return smallest(0)
+    highest_refused = smallest(len(different) - 1 - allowed)
+    return np.nextafter(highest_refused, np.inf, dtype=different.dtype)
 
 
 def equal_error_rate(same: Scores, different: Scores) -> float:
@@ -128,8 +133,23 @@ def equal_error_rate(same: Scores, different: Scores) -> float:
     return float((rejected[nearest] + accepted[nearest]) / 2)
 
 
-def calibration_error(same: Scores, different: Scores, bins: int = 15) -> float:
-    """Expected calibration error (Guo et al., ICML 2017) of scores as probabilities.
+@dataclass(frozen=True)
+class Reliability:
+    """Scores held against the truth, bin by bin of the score; each array float64 (bins,).
+
+    Attributes:
+        mass: share of all pairs that fall into the bin; they add up to 1.
+        confidence: mean score in the bin; NaN where it is empty.
+        share: share of one-person pairs in the bin; NaN where it is empty.
+    """
+
+    mass: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    share: NDArray[np.float64]
+
+
+def reliability(same: Scores, different: Scores, bins: int = 15) -> Reliability:
+    """The calibration curve of scores as probabilities.
 
     Both kinds of pairs have half of the mass, whatever their numbers; bins are of equal width.
     """
@@ -140,8 +160,37 @@ def calibration_error(same: Scores, different: Scores, bins: int = 15) -> float:
         place = np.clip((scores * bins).astype(int), 0, bins - 1)
         masses.append(np.bincount(place, minlength=bins) / (2 * len(scores)))
         confidences += np.bincount(place, scores, minlength=bins) / (2 * len(scores))
-    # Each bin's |mean confidence - share of one-person pairs|, times its mass.
-    return float(np.abs(confidences - masses[0]).sum())
+    mass = masses[0] + masses[1]
+    with np.errstate(invalid="ignore"):
+        return Reliability(mass, confidences / mass, masses[0] / mass)
+
+
+def calibration_error(same: Scores, different: Scores, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al., ICML 2017): |confidence - share|, by mass.
+
+    Bins and weights are those of `reliability`.
+    """
+    found = reliability(same, different, bins)
+    return float(np.nansum(found.mass * np.abs(found.confidence - found.share)))
+
+
+def roc(
+    same: Scores, different: Scores, rates: Scores
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points of the ROC curve: at most a share `rates[i]` of two-person pairs is accepted.
+
+    Args:
+        same, different: scores.
+        rates: (n,) false accept rates in 0...1.
+
+    Returns:
+        The true positive rates and the thresholds, each (n,), as those of `tpr_at_far`.
+    """
+    _need_both(same, different)
+    same, different = np.sort(same), np.sort(different)
+    found = [_threshold(different, float(rate), different.__getitem__) for rate in rates]
+    refused = np.array([np.searchsorted(same, threshold, "left") for threshold in found])
+    return 1 - refused / len(same), np.array(found, np.float64)
 
 
 def balanced_accuracy(same: Scores, different: Scores, threshold: float = 0.5) -> float:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reid_edge import calibration
+from reid_edge import calibration, metrics
 from reid_edge.errors import InputError
 
 
@@ -76,3 +76,56 @@ def test_an_identity_that_scores_high_widens_the_interval():
 def test_pairs_are_taken_across_cameras_only():
     a, b = calibration.cross_camera_pairs(np.array([1, 1, 2]), np.array([1, 2, 1]))
     assert list(zip(a.tolist(), b.tolist(), strict=True)) == [(0, 1), (1, 2)]
+
+
+def crowd(people=24, shots=3, seed=2, noise=0.9):
+    """Unit rows of people, each seen by two cameras."""
+    rng = np.random.default_rng(seed)
+    pids = np.repeat(np.arange(people), 2 * shots)
+    camids = np.tile(np.repeat([1, 2], shots), people)
+    rows = rng.normal(size=(people, 16))[pids] + noise * rng.normal(size=(len(pids), 16))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows.astype(np.float32), pids, camids
+
+
+def test_fit_takes_all_pairs_across_cameras():
+    rows, pids, camids = crowd()
+    found = calibration.fit(rows, pids, camids, {"far": 0.02})
+    pairs = [
+        (i, j) for i in range(len(rows)) for j in range(i + 1, len(rows)) if camids[i] != camids[j]
+    ]
+    a, b = np.array(pairs).T
+    cosines, same = np.array([rows[i] @ rows[j] for i, j in pairs]), pids[a] == pids[b]
+    head = calibration.fit_cosine_head(cosines, same)
+    assert found.head.scale == pytest.approx(head.scale, rel=1e-4)
+    assert found.head.bias == pytest.approx(head.bias, rel=1e-4)
+    assert (found.same, found.different) == (same.sum(), (~same).sum())
+    scores = head.pairs(rows[a], rows[b])
+    threshold = found.thresholds["far"]
+    assert np.mean(scores[~same] > threshold.score) == pytest.approx(0.02, abs=1e-3)
+    assert threshold.low <= threshold.score <= threshold.high
+
+
+def test_the_error_is_measured_on_people_that_were_not_fitted_on():
+    rows, pids, camids = crowd()
+    a, b = calibration.cross_camera_pairs(pids, camids)
+    cosines, same = (rows @ rows.T)[a, b], pids[a] == pids[b]
+    errors = []
+    for fitted in (0, 1):  # people of even numbers, then of odd ones
+        inside = (pids[a] % 2 == fitted) & (pids[b] % 2 == fitted)
+        outside = (pids[a] % 2 != fitted) & (pids[b] % 2 != fitted)
+        head = calibration.fit_cosine_head(cosines[inside], same[inside])
+        scores = 1 / (1 + np.exp(-(head.scale * cosines[outside] + head.bias)))
+        errors.append(metrics.calibration_error(scores[same[outside]], scores[~same[outside]]))
+    found = calibration.cross_fitted_error(cosines, same, pids[a], pids[b])
+    assert found == pytest.approx(np.mean(errors))
+    assert found > 0
+
+
+def test_fit_needs_two_cameras_and_pairs_in_each_half():
+    rows, pids, camids = crowd()
+    with pytest.raises(InputError, match="two cameras"):
+        calibration.fit(rows, pids, np.ones_like(camids), {"far": 0.02})
+    apart = np.array([0, 0, 0]), np.array([1, 1, 1])  # no pair within either half
+    with pytest.raises(InputError, match="each half of the people"):
+        calibration.cross_fitted_error(np.array([0.1, 0.2, 0.3]), np.zeros(3, bool), *apart)

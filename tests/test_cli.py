@@ -183,7 +183,7 @@ def test_evaluate_prints_the_figures(run, picture_file):
     ("code", "arguments", "advice"),
     [
         (1, ["predict", "absent.jpg", "absent.jpg"], "absent.jpg: cannot be read"),
-        (1, ["evaluate", "duke:x"], "market1501, folder or pku"),
+        (1, ["evaluate", "duke:x"], "market1501, cuhk03, folder or pku"),
         (2, ["info", "--backend", "tpu"], "give auto, openvino, onnxruntime"),
         (2, ["info", "--precision", "int4"], "give auto, fp32, fp16, int8"),
         (2, ["info", "--precision", "int8"], "no int8 graph; it has: fp32"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from reid_edge import datasets
@@ -85,7 +87,7 @@ def test_a_folder_that_is_missing_or_empty_says_so(touch, tmp_path):
 
 @pytest.mark.parametrize("spec", ["market1501", "duke:x", ":x", ""])
 def test_an_unknown_layout_lists_the_known_ones(spec):
-    with pytest.raises(DatasetError, match="market1501, folder or pku"):
+    with pytest.raises(DatasetError, match="market1501, cuhk03, folder or pku"):
         datasets.open_test(spec)
 
 
@@ -128,3 +130,59 @@ def test_a_home_folder_behind_the_colon_is_found(touch, monkeypatch):
     folder = touch("0001_c1_1.jpg", "0001_c2_1.jpg", "0001_c2_2.jpg")
     monkeypatch.setenv("HOME", str(folder))
     assert len(datasets.open_test("folder:~").gallery) == 1
+
+
+def test_the_new_protocol_of_cuhk03_is_its_query_and_gallery(touch):
+    root = touch(
+        "labeled/query/0003_c1_21.png",
+        "labeled/bounding_box_test/0003_c2_22.png",
+        "labeled/bounding_box_test/0005_c1_41.png",
+        "labeled/bounding_box_train/0001_c1_1.png",
+    )
+    test = datasets.open_test(f"cuhk03:{root / 'labeled'}")
+    assert labels(test.query) == [("0003_c1_21.png", 3, 1)]
+    assert labels(test.gallery) == [("0003_c2_22.png", 3, 2), ("0005_c1_41.png", 5, 1)]
+    with pytest.raises(DatasetError, match="labeled or detected"):
+        datasets.open_test(f"cuhk03:{root}")
+
+
+def test_a_folder_of_cuhk03_pictures_asks_once_per_camera(touch):
+    root = touch("00001_c1_00.jpg", "00001_c1_01.jpg", "00001_c2_00.jpg", "00001_c2_01.jpg")
+    test = datasets.open_test(f"cuhk03:{root}")
+    assert labels(test.query) == [("00001_c1_00.jpg", 1, 1), ("00001_c2_00.jpg", 1, 2)]
+
+
+def test_a_pairs_file_is_read_relative_to_itself(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_bytes(
+        '\ufeffa,b,same\r\n\r\n# ours\r\nx/1.jpg, "2,2.jpg",1\r\n/3.jpg,4.jpg,0'.encode()
+    )
+    assert datasets.pairs(path) == [
+        datasets.LabelledPair(tmp_path / "x/1.jpg", tmp_path / "2,2.jpg", True),
+        datasets.LabelledPair(Path("/3.jpg"), tmp_path / "4.jpg", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (b"", "holds no pair"),
+        (b"# nothing\n", "holds no pair"),
+        (b"a.jpg,b.jpg\n", "expected lines A,B,1 or A,B,0; found 'a.jpg,b.jpg'"),
+        (b"a.jpg,b.jpg,yes\n", "found 'a.jpg,b.jpg,yes'"),
+        (b",b.jpg,1\n", "found ',b.jpg,1'"),
+        (b"a.jpg,b.jpg,1,0\n", "found"),
+        (b'"a.jpg,b.jpg,1\n', "expected lines"),
+        (b"a.jpg,b.jpg,1\n" + b"x" * 200_000 + b",b,1", "expected lines"),
+        (b"\xff\xfe,b,1\n", "is no UTF-8 text"),
+    ],
+)
+def test_a_file_that_holds_no_pairs_is_refused(tmp_path, content, advice):
+    (tmp_path / "pairs.csv").write_bytes(content)
+    with pytest.raises(DatasetError, match=advice):
+        datasets.pairs(tmp_path / "pairs.csv")
+
+
+def test_a_pairs_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(DatasetError, match="cannot be read"):
+        datasets.pairs(tmp_path)

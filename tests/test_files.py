@@ -45,3 +45,18 @@ def test_names_that_no_file_can_have_are_an_os_error():
     for name in ("a\0b", "a\ud800b", "x" * 5000):
         with pytest.raises(OSError, match=r"."):
             _files.read_regular(name, 5)
+
+
+def test_a_written_file_is_whole_and_replaces_an_older_one(tmp_path):
+    _files.write_whole(tmp_path / "a", b"old")
+    _files.write_whole(tmp_path / "a", b"new", 0o600)
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_file_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        _files.write_whole(tmp_path / "a", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -209,3 +209,28 @@ def test_verification_needs_both_kinds_of_pairs(measure):
     for pair in ((some, none), (none, some)):
         with pytest.raises(InputError, match="needs pairs that show one person and pairs"):
             measure(*pair)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_points_of_the_roc_curve_are_those_of_single_rates(ties):
+    same, different = verification(3, ties)
+    rates = np.array([0.0, 0.001, 0.01, 0.1, 0.5, 1.0])
+    found, scores = metrics.roc(same, different, rates)
+    expected = [metrics.tpr_at_far(same, different, rate) for rate in rates]
+    np.testing.assert_allclose(found, [rate for rate, _ in expected])
+    np.testing.assert_array_equal(scores, [score for _, score in expected])
+
+
+def test_reliability_of_a_case_worked_out_by_hand():
+    # Two bins; each of two one-person pairs weighs 1/4, each of four two-person pairs 1/8.
+    found = metrics.reliability(np.array([0.6, 1.0]), np.array([0.1, 0.2, 0.3, 0.8]), bins=2)
+    np.testing.assert_allclose(found.mass, [3 / 8, 5 / 8])
+    np.testing.assert_allclose(found.confidence, [0.2, (0.6 / 4 + 1 / 4 + 0.8 / 8) / (5 / 8)])
+    np.testing.assert_allclose(found.share, [0, 0.8])
+
+
+def test_an_empty_bin_has_no_confidence_and_counts_for_nothing():
+    same, different = np.array([0.9, 0.95]), np.array([0.05, 0.0])
+    found = metrics.reliability(same, different, bins=4)
+    assert np.isnan(found.confidence).tolist() == [False, True, True, False]
+    assert metrics.calibration_error(same, different, 4) == pytest.approx((0.075 + 0.025) / 2)

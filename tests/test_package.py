@@ -52,6 +52,11 @@ def test_the_import_is_light(statement):
     assert not set(HEAVY) & {name.partition(".")[0] for name in loaded}
 
 
+def test_the_import_leaves_the_bench_alone():
+    loaded = python("import reid_edge.cli; import sys; print(*sys.modules)").split()
+    assert not any(name.startswith("reid_edge.bench") for name in loaded)
+
+
 def test_the_first_score_needs_no_optional_package(tiny_folder):
     code = f"""
 import sys

@@ -1,0 +1,1 @@
+"""Speed and accuracy in one report: `python -m reid_edge.bench`; see docs/bench.md."""

@@ -1,0 +1,150 @@
+"""`--calibrate`: a model's scores and thresholds, fitted anew on the user's own people.
+
+The graphs stay as they are, so neither onnx nor a training framework is needed: a new bundle is
+a copy with another head and other thresholds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import bundle, calibration, datasets
+from ..bundle import Bundle
+from ..datasets import Sample
+from ..errors import DatasetError, OptionError, ReportError
+from ..evaluation import labels
+from ..heads import CosineHead
+from ..reid import ReId
+from .accuracy import embed
+from .cache import Cache
+
+RATES = {"far_1e-2": 1e-2, "far_1e-3": 1e-3}
+MOST = 4000  # pictures: pairs grow with their square
+
+
+def recalibrate(
+    reid: ReId, spec: str, out: Path, cache: Cache, advance: Callable[[int], None]
+) -> dict[str, Any]:
+    """Fit head and thresholds on labelled pictures, and write a bundle that has them.
+
+    Args:
+        reid: the model; its bundle is copied.
+        spec: a folder of `PID_cCAM_*` pictures, or `LAYOUT:PATH` with layout folder or pku.
+        out: the new bundle's folder; it must not exist.
+        cache: embeddings of earlier runs.
+        advance: called with the number of pictures just embedded.
+
+    Returns:
+        The report's `calibration` section.
+
+    Raises:
+        OptionError: a model whose head cannot be fitted, or an `out` that exists.
+        DatasetError: pictures that are missing or named otherwise.
+        InputError: too few people, cameras or pictures to fit anything.
+        ReportError: the new bundle cannot be written.
+    """
+    check(reid, out)
+    samples, total = _samples(spec)
+    embedded = embed(reid, [sample.path for sample in samples], cache, advance)
+    used = [sample for sample, kept in zip(samples, embedded.kept, strict=True) if kept]
+    pids, camids = labels(used)
+    found = calibration.fit(embedded.rows, pids, camids, RATES)
+    before = reid.bundle.head
+    assert isinstance(before, CosineHead)
+    section = {
+        "data": spec,
+        "pictures": len(used),
+        "pictures_found": total,
+        "skipped": len(embedded.skipped),
+        "skipped_first": embedded.skipped[:20],
+        "identities": len(np.unique(pids)),
+        "pairs_same": found.same,
+        "pairs_different": found.different,
+        "calibration_error": found.error,
+        "head": asdict(found.head),
+        "head_before": asdict(before),
+        "thresholds": {name: asdict(value) for name, value in found.thresholds.items()},
+        "bundle": str(out),
+    }
+    _write(reid.bundle, out, section)
+    return section
+
+
+def check(reid: ReId, out: Path) -> None:
+    """What can be refused before any picture is read.
+
+    Raises:
+        OptionError: as `recalibrate`.
+    """
+    if not isinstance(reid.bundle.head, CosineHead):
+        raise OptionError(
+            f"model {reid.bundle.name!r} has the old library's pair head, whose scores are fixed; "
+            "only models with a cosine head can be calibrated"
+        )
+    if out.exists() or out.is_symlink():
+        raise OptionError(f"{out}: exists already; give a new folder as --out")
+
+
+def _samples(spec: str) -> tuple[list[Sample], int]:
+    """The pictures to fit on, and how many there are in all."""
+    layout, separator, path = spec.partition(":")
+    if separator and layout in ("folder", "pku"):
+        read = datasets.pku if layout == "pku" else datasets.folder
+        found = read(Path(path).expanduser())
+    else:
+        found = datasets.folder(Path(spec).expanduser())
+    found = [sample for sample in found if sample.pid > 0]  # 0 and -1 are nobody's number
+    if len({sample.pid for sample in found}) < 4:
+        raise DatasetError(
+            f"{spec}: calibration needs four identities at least, two for each half; a few "
+            "dozen make it worth while"
+        )
+    if len(found) <= MOST:
+        return found, len(found)
+    # Whole people, drawn by chance: pairs of one person need all of that person's pictures.
+    people: dict[int, list[Sample]] = {}
+    for sample in found:
+        people.setdefault(sample.pid, []).append(sample)
+    kept: list[Sample] = []
+    for pid in np.random.default_rng(0).permutation(sorted(people)):
+        if len(kept) + len(people[pid]) <= MOST:
+            kept += people[pid]
+    return kept, len(found)
+
+
+def _write(old: Bundle, out: Path, section: dict[str, Any]) -> None:
+    described = json.loads((old.path / "bundle.json").read_text(encoding="utf-8"))
+    described["version"] = f"{old.version}+calibrated"
+    described["head"] = {"type": "cosine", **section["head"]}
+    described["thresholds"] = section["thresholds"]
+    # The old figures were measured with the old scores.
+    described["figures"] = {
+        f"calibrated_on/{name}": section[name]
+        for name in ("pictures", "identities", "calibration_error")
+    }
+    card = old.path / "README.md"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
+            folder = Path(name) / "bundle"
+            folder.mkdir()
+            for graph in old.graphs.values():
+                (folder / graph.path.name).write_bytes(graph.read())
+            if card.is_file():
+                shutil.copyfile(card, folder / card.name)
+            (folder / "bundle.json").write_text(json.dumps(described, indent=2) + "\n", "utf-8")
+            bundle.load(folder)
+            os.rename(folder, out)
+    except OSError as error:
+        raise ReportError(
+            f"{out}: cannot be written ({error.strerror}); give another --out"
+        ) from error

@@ -1,0 +1,251 @@
+"""The report on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._text import visible
+from .compare import Change
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+ACCURACY = (
+    ("rank-1", "rank1"),
+    ("rank-5", "rank5"),
+    ("rank-10", "rank10"),
+    ("mAP", "mAP"),
+    ("mINP", "mINP"),
+    ("AUC", "auc"),
+    ("EER", "eer"),
+    ("TPR at FAR 1 %", "tpr_at_far_1e-2"),
+    ("TPR at FAR 0.1 %", "tpr_at_far_1e-3"),
+    ("accuracy at 0.5", "accuracy_at_0.5"),
+    ("calibration error", "calibration_error"),
+)
+
+
+def show(report: dict[str, Any], console: Console) -> None:
+    """Print a report: one column a run."""
+    model, machine, runs = report["model"], report["machine"], report["runs"]
+    console.print(_plain(f"model {model['name']} {model['version']} ({model['licence']})"))
+    console.print(_plain(machine_line(machine)), style="dim")
+    titles = [f"{run['backend']} {run['precision']}" for run in runs]
+    speed = [row for row in speed_rows(runs) if any(row[1])]
+    if speed:
+        console.print(_table("speed", titles, speed))
+    if any("accuracy" in run for run in runs):
+        data = next(run["accuracy"]["dataset"] for run in runs if "accuracy" in run)
+        console.print(_table(f"accuracy on {data}", titles, accuracy_rows(runs)))
+    for warning in report["warnings"]:
+        console.print(_plain(f"warning: {warning}"), style="yellow")
+
+
+def show_changes(changes: list[Change], doubts: list[str], console: Console) -> None:
+    """Print what `compare` found."""
+    styles = {"better": "green", "worse": "red", "same": "dim"}
+    table = _table("compared with the earlier report", ["then", "now", "ratio", ""], [], "")
+    for one in changes:
+        ratio = f"{one.new / one.old:.2f}" if one.old else ""
+        table.add_row(
+            _plain(f"{one.run}: {one.figure}"),
+            f"{one.old:.4g}",
+            f"{one.new:.4g}",
+            ratio,
+            f"[{styles[one.verdict]}]{one.verdict}[/]",
+        )
+    console.print(table)
+    for doubt in doubts:
+        console.print(_plain(f"warning: {doubt}"), style="yellow")
+
+
+def show_calibration(section: dict[str, Any], console: Console) -> None:
+    """Print what `recalibrate` found."""
+    now, before = section["head"], section["head_before"]
+    rows = [
+        ("pictures", [f"{section['pictures']:,} of {section['pictures_found']:,}"]),
+        ("left out, unreadable", [f"{section['skipped']:,}"]),
+        ("people", [f"{section['identities']:,}"]),
+        (
+            "pairs of one, of two people",
+            [f"{section['pairs_same']:,}, {section['pairs_different']:,}"],
+        ),
+        ("scale", [f"{now['scale']:.3f} (was {before['scale']:.3f})"]),
+        ("bias", [f"{now['bias']:.3f} (was {before['bias']:.3f})"]),
+        ("calibration error, people not fitted on", [f"{section['calibration_error']:.4f}"]),
+    ]
+    for name, found in section["thresholds"].items():
+        told = f"{found['score']:.4f} (95 %: {found['low']:.4f} to {found['high']:.4f})"
+        rows.append((f"threshold {name}", [told]))
+    console.print(_table(f"calibrated on {section['data']}", [""], rows))
+    for reason in section["skipped_first"]:
+        console.print(_plain(f"left out: {reason}"), style="yellow")
+    console.print(_plain(f"new bundle: {section['bundle']}"))
+
+
+def machine_line(machine: dict[str, Any]) -> str:
+    """The machine in one line."""
+    parts = [
+        machine["cpu"],
+        machine["board"],
+        f"{machine['processors_allowed']} of {machine['processors']} processors",
+        machine["mhz_now"] and f"{machine['mhz_now']:.0f} MHz",
+        machine["governor"] and f"governor {machine['governor']}",
+        machine["power_mode"] and f"power mode {machine['power_mode']}",
+        *(gpu["name"] for gpu in machine["gpus"]),
+        *(f"{name} {version}" for name, version in machine["packages"].items()),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def speed_rows(runs: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Label, and one cell a run."""
+
+    def cells(section: str, form: Any) -> list[str]:
+        return [form(run[section]) if section in run else "" for run in runs]
+
+    rows = [
+        (
+            "one pair, ms: p50 / p90 / p99",
+            cells("single_stream", lambda s: _percentiles(s) + _mark(s)),
+        ),
+        ("8 crops, ms: p50 / p99", cells("multi_stream", _frame)),
+    ]
+    batches = dict.fromkeys(one["batch"] for run in runs for one in run.get("throughput", []))
+    for batch in batches:
+        found = [
+            next((one for one in run.get("throughput", []) if one["batch"] == batch), None)
+            for run in runs
+        ]
+        rows.append((f"images/s, batch {batch}", [_images(one) for one in found]))
+    for name in ("decode", "resize", "engine", "head", "other"):
+        rows.append(
+            (
+                f"{name}, ms a picture",
+                cells("stages", lambda s, name=name: f"{s['ms_per_picture'][name]:.3f}"),
+            )
+        )
+    rows += [
+        (
+            "outside the engine: of files / of pictures",
+            cells(
+                "stages",
+                lambda s: (
+                    f"{100 * s['share_outside_engine']:.1f} % / "
+                    f"{100 * s['share_outside_engine_decoded']:.1f} %"
+                ),
+            ),
+        ),
+        (
+            "cold start, s: import / model / to first score",
+            cells(
+                "cold_start",
+                lambda s: (
+                    f"{s['import_seconds']:.2f} / {s['model_seconds']:.2f} / "
+                    f"{s['first_score_seconds']:.2f}"
+                ),
+            ),
+        ),
+        (
+            "memory, MiB: first score / 32 pictures",
+            cells(
+                "cold_start",
+                lambda s: (
+                    f"{_whole(s['resident_mib_first_score'])} / "
+                    f"{_whole(s['resident_mib_32_pictures'])}"
+                ),
+            ),
+        ),
+        (
+            "GPU memory, MiB",
+            [_whole(run["gpu_memory_mib"]) if run["gpu_memory_mib"] else "" for run in runs],
+        ),
+        (
+            "engine build, s",
+            [
+                f"{run['engine']['build_seconds']:.1f}"
+                if run["engine"] and run["engine"]["build_seconds"]
+                else ""
+                for run in runs
+            ],
+        ),
+        ("graph SHA-256", [run["graph_sha256"][:12] for run in runs]),
+    ]
+    return [row for row in rows if any(row[1])]
+
+
+def accuracy_rows(runs: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Label, and one cell a run."""
+    sections = [run.get("accuracy") for run in runs]
+    rows = [
+        (label, [f"{s['figures'][key]:.4f}" if s and key in s["figures"] else "" for s in sections])
+        for label, key in ACCURACY
+    ]
+    drifts = [s["drift"] if s else None for s in sections]
+    rows += [
+        ("against FP32: mAP", [f"{d['mAP']:+.5f}" if d and "mAP" in d else "" for d in drifts]),
+        (
+            "against FP32: decisions flipped",
+            [f"{100 * d['flips']:.3f} %" if d else "" for d in drifts],
+        ),
+        (
+            "against FP32: largest change of a score",
+            [f"{d['max_abs_score']:.4f}" if d else "" for d in drifts],
+        ),
+        (
+            "pictures (left out)",
+            [f"{s['pictures']:,} ({s['skipped']:,})" if s else "" for s in sections],
+        ),
+        (
+            "pairs of one, of two people",
+            [f"{s['pairs_same']:,}, {s['pairs_different']:,}" if s else "" for s in sections],
+        ),
+    ]
+    return [row for row in rows if any(row[1])]
+
+
+def _percentiles(section: dict[str, Any]) -> str:
+    return " / ".join(f"{section[f'p{percent}_ms']:.2f}" for percent in (50, 90, 99))
+
+
+def _frame(section: dict[str, Any]) -> str:
+    return f"{section['p50_ms']:.2f} / {section['p99_ms']:.2f}{_mark(section)}"
+
+
+def _images(section: dict[str, Any] | None) -> str:
+    if section is None:
+        return ""
+    return (
+        f"{section['images_per_second']:.1f} ± {50 * section['spread']:.0f} %{_mark(section)}, "
+        f"engine {section['engine_images_per_second']:.1f}"
+    )
+
+
+def _mark(section: dict[str, Any]) -> str:
+    return "" if section["stable"] else " (unstable)"
+
+
+def _whole(number: float | None) -> str:
+    return "unknown" if number is None else f"{number:,.0f}"
+
+
+def _table(
+    title: str, titles: list[str], rows: list[tuple[str, list[str]]], corner: str = ""
+) -> Table:
+    from rich.table import Table
+
+    table = Table(title=_plain(title), title_justify="left")
+    table.add_column(corner, overflow="fold")
+    for name in titles:
+        table.add_column(_plain(name), overflow="fold", justify="right")
+    for label, cells in rows:
+        table.add_row(_plain(label), *(_plain(cell) for cell in cells))
+    return table
+
+
+def _plain(text: str) -> Any:
+    """Shown as it is: paths may hold what rich would take for mark-up."""
+    from rich.text import Text
+
+    return Text(visible(text))
