@@ -210,10 +210,11 @@ def _build(options: argparse.Namespace) -> None:
             print(f"warning: no engine: {visible(str(error))}", file=sys.stderr)
             continue
         print(f"{'built' if engine.is_new else 'up to date'}: {engine.path}")
+        cache, model = shlex.quote(str(options.engine_dir)), shlex.quote(str(options.out))
         print(
-            f"to run it: REID_EDGE_CACHE={shlex.quote(str(options.engine_dir))} python -m reid_edge "
-            f"predict --model {shlex.quote(str(options.out))} --backend {options.engine} "
-            f"--precision {precision} --max-batch {options.max_batch} a.jpg b.jpg"
+            f"to run it: REID_EDGE_CACHE={cache} python -m reid_edge predict --model {model} "
+            f"--backend {options.engine} --precision {precision} "
+            f"--max-batch {options.max_batch} a.jpg b.jpg"
         )
 
 

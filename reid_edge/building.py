@@ -97,7 +97,7 @@ def read_target(text: str | None, backend: str) -> tuple[int, int] | None:
         return None
     if backend != "tensorrt_rtx":
         raise OptionError(
-            "TensorRT builds for the GPU that is there; only the backend tensorrt_rtx takes a target"
+            "TensorRT builds for the GPU that is there; only tensorrt_rtx takes a target"
         )
     match = _TARGET.fullmatch(text)
     if match is None:

@@ -173,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "dataset",
         metavar="LAYOUT:PATH",
-        help="market1501:PATH, folder:PATH (PID_cCAM_*.jpg) or pku:PATH",
+        help="market1501:PATH, cuhk03:PATH, folder:PATH (PID_cCAM_*.jpg) or pku:PATH",
     )
     build = command("build", _build, "Build a TensorRT engine before it is first used.")
     build.add_argument(

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ._files import write_whole
 from ._private import private, read_private
 from .errors import EngineCacheError, MissingDependencyError
 
@@ -137,11 +137,11 @@ def store(
         **built,
     }
     # In this order: a plan without its new sidecar is one with a wrong hash.
-    _replace(path, plan)
-    _replace(path.with_suffix(".json"), (json.dumps(sidecar, indent=2) + "\n").encode())
+    write_whole(path, plan)
+    write_whole(path.with_suffix(".json"), (json.dumps(sidecar, indent=2) + "\n").encode())
     if timing_cache:
         digest = hashlib.sha256(timing_cache).digest()
-        _replace(folder / f"{wanted.timing_stem}.cache", digest + timing_cache)
+        write_whole(folder / f"{wanted.timing_stem}.cache", digest + timing_cache)
     return path
 
 
@@ -253,17 +253,3 @@ def _difference(folder: Path, wanted: Wanted) -> str:
 def _short(value: Any) -> str:
     text = value[:12] if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 120 else text[:117] + "..."
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, partial = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise

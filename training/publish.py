@@ -13,9 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.progress import Progress
 
 from export import writing
@@ -117,7 +115,9 @@ def _calibrate(reid: ReId, held_out: list[Sample]) -> tuple[dict[str, Any], dict
     figures = {
         "held_out/rank1": ranking.rank1,
         "held_out/mAP": ranking.mean_ap,
-        "held_out/calibration_error": _cross_fitted_error(cosines, same, pids[a], pids[b]),
+        "held_out/calibration_error": calibration.cross_fitted_error(
+            cosines, same, pids[a], pids[b]
+        ),
     }
     for name, rate in RATES.items():
         figures[f"held_out/tpr_at_{name}"] = metrics.tpr_at_far(scores[same], scores[~same], rate)[
@@ -129,26 +129,6 @@ def _calibrate(reid: ReId, held_out: list[Sample]) -> tuple[dict[str, Any], dict
             name: {"score": t.score, "low": t.low, "high": t.high} for name, t in found.items()
         },
     }, figures
-
-
-def _cross_fitted_error(
-    cosines: NDArray[np.float32],
-    same: NDArray[np.bool_],
-    a_pids: NDArray[np.int64],
-    b_pids: NDArray[np.int64],
-) -> float:
-    """Calibration error on people other than those that the head was fitted on (two folds)."""
-    identities = np.unique(np.concatenate([a_pids, b_pids]))
-    half = identities[::2]
-    in_a, in_b = np.isin(a_pids, half), np.isin(b_pids, half)
-    folds = (in_a & in_b, ~in_a & ~in_b)
-    errors = []
-    for fitted, measured in (folds, folds[::-1]):
-        head = calibration.fit_cosine_head(cosines[fitted], same[fitted])
-        probabilities = 1 / (1 + np.exp(-(head.scale * cosines[measured] + head.bias)))
-        kind = same[measured]
-        errors.append(metrics.calibration_error(probabilities[kind], probabilities[~kind]))
-    return float(np.mean(errors))
 
 
 def _measure(reid: ReId, layout: str, test: QueryGallery) -> dict[str, float]:

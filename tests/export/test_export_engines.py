@@ -100,7 +100,7 @@ def test_an_engine_that_cannot_be_built_is_an_error_before_the_work(
 
 
 def test_a_missing_tensorrt_is_an_error_before_the_work(tmp_path, monkeypatch, capsys):
-    def missing(name):
+    def missing(name, ahead=False):
         raise MissingDependencyError(f"{name} is not installed")
 
     monkeypatch.setattr(_engine, "load", missing)
