@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 pytest.importorskip("matplotlib", reason="the train extra is not installed")
 
-from training.augment import Augmentation
+from training.augment import Augmentation, normalise
 from training.sets import PreparedSet
 from training.train import Trainer
 
@@ -68,6 +68,46 @@ def test_training_lowers_the_distance_to_the_teacher(recipe, prepared, tmp_path)
     for run.step in range(stage.steps):
         distances.append(run._train_step(images)["embedding"])
     assert np.mean(distances[-5:]) < np.mean(distances[:5]) - 0.15, distances
+
+
+@pytest.fixture
+def loop(recipe):
+    """The recipe with its teacher in the loop, on strongly changed and mixed pictures."""
+    strong = Augmentation(rescale=0.5, compress=0.5, mixup=0.3, cutmix=0.3, occlude=0.3)
+    stages = [replace(stage, teacher="loop", augmentation=strong) for stage in recipe.stages]
+    return replace(recipe, stages=tuple(stages))
+
+
+def test_a_teacher_in_the_loop_sees_what_the_student_sees_at_the_size_of_the_pictures(
+    loop, prepared, tmp_path
+):
+    seen = []
+
+    def teacher(pictures):
+        seen.append(pictures.clone())
+        return torch.nn.functional.normalize(torch.ones(len(pictures), 256))
+
+    run = Trainer(
+        loop,
+        PreparedSet.open(prepared / "train"),
+        PreparedSet.open(prepared / "held_out"),
+        tmp_path,
+        teacher,
+    )
+    given = []
+    run.student.register_forward_pre_hook(lambda module, inputs: given.append(inputs[0]))
+    run.run()
+    assert len(seen) == len(given) == 8
+    for pictures, x in zip(seen, given, strict=True):
+        assert pictures.shape == (6, 3, 256, 128)
+        assert 0 <= pictures.amin() < pictures.amax() <= 255
+        small = torch.nn.functional.avg_pool2d(pictures, 256 // x.shape[2])
+        torch.testing.assert_close(x, normalise(small), rtol=0, atol=1e-3)
+
+
+def test_a_recipe_with_its_teacher_in_the_loop_needs_one(loop, prepared, tmp_path):
+    with pytest.raises(SystemExit, match="--teacher"):
+        trainer(loop, prepared, tmp_path).run()
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(recipe, prepared, tmp_path):
