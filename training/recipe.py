@@ -63,6 +63,8 @@ class Recipe:
     averaging: float
     weights: dict[str, float]
     augmentation: Augmentation
+    settling: int = 0
+    """Batches of unchanged pictures on which batch norms are estimated anew at the end."""
 
     @classmethod
     def load(cls, path: Path) -> Recipe:

@@ -62,6 +62,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.step = 0
         self.history: list[dict[str, float]] = []
+        self.settled = False
         self.accuracy = 0.0  # of the identity classifier on training pictures
 
     # -- state ---------------------------------------------------------------------------------
@@ -78,6 +79,7 @@ class Trainer:
             "step": self.step,
             "history": self.history,
             "accuracy": self.accuracy,
+            "settled": self.settled,
             "student": self.student.state_dict(),
             "average": self.average.state_dict(),
             "classifier": self.classifier.state_dict(),
@@ -102,7 +104,7 @@ class Trainer:
                 "choose another --out or remove the file"
             )
         self.step, self.history = state["step"], state["history"]
-        self.accuracy = state.get("accuracy", 0.0)
+        self.accuracy, self.settled = state.get("accuracy", 0.0), state.get("settled", False)
         self.student.load_state_dict(state["student"])
         self.average.load_state_dict(state["average"])
         self.classifier.load_state_dict(state["classifier"])
@@ -139,6 +141,8 @@ class Trainer:
                     self._bookkeeping(parts)
                     if stop_after is not None and time.monotonic() - started > stop_after:
                         break
+                if self.step == self.recipe.steps and not self.settled:
+                    self._settle()
             except KeyboardInterrupt:
                 self.save()
                 raise
@@ -222,6 +226,29 @@ class Trainer:
         if self.step % CHECKPOINT_EVERY == 0:
             self.save()
             print(self.step, *(f"{k} {v:.3f}" for k, v in parts.items()), flush=True)
+
+    @torch.inference_mode()
+    def _settle(self) -> None:
+        """Estimate the average's batch norms anew on unchanged pictures: what it will be shown."""
+        self.settled = True
+        if not self.recipe.settling:
+            return
+        stage = self.recipe.stages[-1]
+        norms = [m for m in self.average.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean over all batches
+        self.average.train()
+        for _ in range(self.recipe.settling):
+            rows, _views = self.batches.draw()
+            pictures = torch.from_numpy(self.data.images[rows]).to(self.device)
+            x = _shrink(pictures.permute(0, 3, 1, 2).float(), stage.height, stage.width)
+            with torch.autocast(self.device.type, torch.bfloat16):
+                self.average(normalise(x))
+        self.average.eval()
+        found = self.validate(self.held_out, stage.height, stage.width)
+        self.history[-1] |= {"rank1": found.rank1, "mAP": found.mean_ap}
+        curves.write(self.history, self.recipe, self.out)
 
     @torch.inference_mode()
     def validate(self, data: PreparedSet, height: int, width: int) -> metrics.Retrieval:

@@ -49,6 +49,28 @@ def test_the_end_leaves_curves_as_json_and_picture(recipe, prepared, tmp_path):
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_settling_takes_the_batch_norms_of_unchanged_pictures(recipe, prepared, tmp_path):
+    run = trainer(replace(recipe, settling=30), prepared, tmp_path)
+    seen = []
+    run.run(stop_after=0)
+    while run.step < recipe.steps:
+        run.run(stop_after=0)
+    assert run.settled
+    first = run.average.module.stages[0]
+    run.average.eval()
+    x = normalise(run.data.resized(128, 64).permute(0, 3, 1, 2).float())
+    first[0].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    with torch.no_grad():
+        run.average(x)
+    mean, spread = seen[0].mean((0, 2, 3)), seen[0].std((0, 2, 3))
+    assert ((first[1].running_mean - mean).abs() < 0.25 * spread + 0.01).all()
+    before = first[1].running_mean.clone()
+    again = trainer(replace(recipe, settling=30), prepared, tmp_path)
+    again.resume()
+    again.run()
+    assert torch.equal(again.average.module.stages[0][1].running_mean, before)
+
+
 def test_a_checkpoint_of_another_architecture_is_not_taken_up(recipe, prepared, tmp_path):
     trainer(recipe, prepared, tmp_path).run(stop_after=0)
     other = replace(recipe, architecture=replace(recipe.architecture, stem=16))
