@@ -17,8 +17,8 @@ class Stage:
     """A stretch of training at one input size, with its own warm-up and cosine decay.
 
     Its teacher either saw each picture's fixed views beforehand ("prepared") or sees the very
-    pictures that the student does ("loop").  Where it has an augmentation or loss weights of its
-    own, they stand in the place of the recipe's.
+    pictures that the student does ("loop").  Where it has an augmentation, loss weights or an
+    averaging of its own, they stand in the place of the recipe's.
     """
 
     height: int
@@ -30,6 +30,7 @@ class Stage:
     teacher: str = "prepared"
     augmentation: Augmentation | None = None
     weights: dict[str, float] | None = None
+    averaging: float | None = None
 
     def __post_init__(self) -> None:
         if self.teacher not in ("prepared", "loop"):

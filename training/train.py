@@ -45,11 +45,7 @@ class Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.student = EdgeDenseNet(recipe.architecture).to(self.device)
         self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = AveragedModel(
-            self.student,
-            multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging),  # type: ignore[no-untyped-call]
-            use_buffers=True,
-        )
+        self.average = AveragedModel(self.student, use_buffers=True)
         self.classifier = losses.CosineClassifier(recipe.architecture.embedding, data.classes).to(
             self.device
         )
@@ -187,6 +183,8 @@ class Trainer:
         total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
         self.optimiser.step()
+        decay = stage.averaging or self.recipe.averaging
+        self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         self.average.update_parameters(self.student)
         # A running mean: a single batch of 64 says little.
         self.accuracy += 0.01 * (float(accuracy) - self.accuracy)
@@ -234,7 +232,9 @@ class Trainer:
         if not self.recipe.settling:
             return
         stage = self.recipe.stages[-1]
-        norms = [m for m in self.average.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+        norms = [
+            m for m in self.average.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))
+        ]
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the plain mean over all batches
