@@ -49,19 +49,39 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    from . import memory
     from .recipe import Recipe
     from .sets import PreparedSet
+    from .teacher import openvino_teacher
     from .train import Trainer
 
+    memory.keep_freed()
     trainer = Trainer(
         Recipe.load(arguments.recipe),
         PreparedSet.open(arguments.data / "train"),
         PreparedSet.open(arguments.data / "held_out"),
         arguments.out,
+        arguments.teacher and openvino_teacher(arguments.teacher),
     )
     if trainer.resume():
         print(f"goes on from step {trainer.step}")
     trainer.run(arguments.stop_after)
+
+
+def _validate(arguments: argparse.Namespace) -> None:
+    from .recipe import Recipe
+    from .sets import PreparedSet
+    from .train import Trainer
+
+    recipe = Recipe.load(arguments.recipe)
+    data = PreparedSet.open(arguments.data / "train")
+    unseen = data.of(arguments.source, arguments.people)
+    trainer = Trainer(recipe, data, unseen, arguments.run_folder, teacher=None)
+    if not trainer.resume():
+        raise SystemExit(f"{trainer.checkpoint_path} is not there: train first")
+    stage = recipe.stages[recipe.stage_of(max(0, trainer.step - 1))[0]]
+    found = trainer.validate(unseen, stage.height, stage.width)
+    print(f"{len(unseen.pids)} pictures: rank-1 {found.rank1:.3f}, mAP {found.mean_ap:.3f}")
 
 
 def _publish(arguments: argparse.Namespace) -> None:
@@ -97,7 +117,18 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--recipe", type=Path, default=_HERE / "recipes" / "edge.json")
     train.add_argument("--data", type=Path, required=True, help="what prepare wrote")
     train.add_argument("--out", type=Path, required=True, help="checkpoint and curves")
+    train.add_argument("--teacher", type=Path, help="its .xml, for stages that ask it in the loop")
     train.add_argument("--stop-after", type=float, metavar="SECONDS", help="then resume later")
+
+    validate = commands.add_parser("validate", help="retrieval in a source that was left out")
+    validate.set_defaults(run=_validate)
+    validate.add_argument("--recipe", type=Path, default=_HERE / "recipes" / "edge.json")
+    validate.add_argument("--data", type=Path, required=True, help="what prepare wrote")
+    validate.add_argument(
+        "--run", type=Path, required=True, dest="run_folder", help="train's --out"
+    )
+    validate.add_argument("--source", required=True, help="one whose share in the recipe is 0")
+    validate.add_argument("--people", type=int, default=200)
 
     publish = commands.add_parser("publish", help="calibrate, measure and write the bundle")
     publish.set_defaults(run=_publish)

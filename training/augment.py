@@ -1,30 +1,35 @@
 """Augmentation of a whole batch at once, on whatever device the batch is.
 
-The geometry (the teacher's view, a little more jitter, the resize to the training size) is
-one affine resampling; colours, blur, coarse resolution and erasing follow.  All draws come
-from one generator, so that a resumed run goes on where it stopped.
+The geometry (the view, jitter like a bad detector's, the resize to the training size) is one
+affine resampling, and the colours are one 3 x 3 matrix per picture; what cameras and people in
+front do to a picture follows (`degrade.py`, `mixing.py`).  All draws come from one generator, so
+that a resumed run goes on where it stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from . import degrade, mixing
+from .draws import Draw, chosen, uniform
+
 # ImageNet's mean and standard deviation, in 0...255: what every exported graph applies inside.
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 
-Draw = Callable[..., Tensor]
-"""Uniform numbers in -1...1, of the shape that is asked for."""
-
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strongly pictures are changed; each field is a probability or a half-width."""
+    """How strongly pictures are changed; each field is a probability or a half-width.
+
+    The upper half suits a student whose teacher saw the unchanged picture; the lower half, off
+    unless a recipe turns it on, a teacher that sees the same picture as the student.
+    """
 
     shift: float = 0.05
     zoom: float = 0.08
@@ -36,13 +41,24 @@ class Augmentation:
     coarse: float = 0.2
     erase: float = 0.4
     erase_area: tuple[float, float] = (0.04, 0.3)
+    stretch: float = 0.0  # of the aspect ratio
+    hue: float = 0.0  # radians
+    grey: float = 0.0  # probability of a picture without colour
+    gamma: float = 0.0  # half-width of the exponent's logarithm
+    blur: float = 0.0
+    rescale: float = 0.0  # probability of a small original: 48 to 160 pixels high
+    compress: float = 0.0  # probability of JPEG's losses
+    noise: float = 0.0
+    occlude: float = 0.0  # probability of a rectangle out of another picture
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
 
-def normalise(images: Tensor) -> Tensor:
+def normalise(pictures: Tensor) -> Tensor:
     """0...255 RGB (n, 3, h, w) to zero mean and unit variance, channels last."""
-    mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(STD, device=images.device).view(1, 3, 1, 1)
-    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+    mean = torch.tensor(MEAN, device=pictures.device).view(1, 3, 1, 1)
+    std = torch.tensor(STD, device=pictures.device).view(1, 3, 1, 1)
+    return ((pictures - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def augment(
@@ -51,44 +67,47 @@ def augment(
     mirrored: Tensor,
     settings: Augmentation,
     generator: torch.Generator,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Change a batch at random.
 
     Args:
         images: uint8 (n, h, w, 3) RGB.
-        boxes: float32 (n, 4), the teacher's view: y0, x0, y1, x1 as fractions.
-        mirrored: bool (n,), whether the teacher saw the mirror image.
+        boxes: float32 (n, 4), the view: y0, x0, y1, x1 as fractions.
+        mirrored: bool (n,), whether the view is the mirror image.
         settings: how strongly.
         generator: the source of all draws, on the CPU.
 
     Returns:
-        float32 (n, 3, h, w), normalised, channels last.
+        float32 (n, 3, h, w) RGB in 0...255, and bool (n,): whether the picture still shows one
+        person only, its own.
     """
-    _, height, width, _ = images.shape
-    device = images.device
-
-    def draw(*shape: int) -> Tensor:
-        return (torch.rand(*shape, generator=generator) * 2 - 1).to(device)
-
+    draw = uniform(generator, images.device)
     x = images.permute(0, 3, 1, 2).float()
     x = functional.grid_sample(
         x,
-        _grid(boxes, mirrored, settings, draw, height, width),
+        _grid(boxes, mirrored, settings, draw, *x.shape[2:]),
         mode="bilinear",
         padding_mode="border",
         align_corners=False,
     )
-    x = _coarsen(x, draw, settings.coarse)
+    x = degrade.halve(x, draw, settings.coarse)
     x = _recolour(x, draw, settings).clamp_(0, 255)
-    x = normalise(x)
-    _erase(x, draw, settings)
-    return x
+    if settings.gamma:
+        exponent = (draw(len(x), 1, 1, 1) * settings.gamma).exp()
+        x = (x / 255).pow_(exponent).mul_(255)
+    mixing.occlude(x, draw, settings.occlude, settings.erase_area)
+    x, own = mixing.mix(x, draw, settings.mixup, settings.cutmix)
+    x = degrade.blur(x, draw, settings.blur)
+    x = degrade.rescale(x, draw, settings.rescale, settings.compress)
+    x = degrade.add_noise(x, draw, settings.noise)
+    mixing.erase(x, draw, settings.erase, settings.erase_area, MEAN, STD)
+    return x.clamp_(0, 255), own
 
 
 def _grid(
     boxes: Tensor, mirrored: Tensor, settings: Augmentation, draw: Draw, height: int, width: int
 ) -> Tensor:
-    """The affine sampling grid: view box, mirror, shift, zoom and a small rotation."""
+    """The affine sampling grid: view box, mirror, shift, zoom, stretch and a small rotation."""
     count = len(boxes)
     y0, x0, y1, x1 = boxes.unbind(1)
     zoom = 1 + draw(count) * settings.zoom
@@ -96,6 +115,8 @@ def _grid(
     half_h, half_w = (y1 - y0) * zoom, (x1 - x0) * zoom
     centre_y = y0 + y1 - 1 + draw(count) * settings.shift
     centre_x = x0 + x1 - 1 + draw(count) * settings.shift
+    if settings.stretch:
+        half_w = half_w * (1 + draw(count) * settings.stretch)
     sign = torch.where(mirrored, -1.0, 1.0)
     aspect = height / width
     cos, sin = angle.cos(), angle.sin()
@@ -109,41 +130,26 @@ def _grid(
     return functional.affine_grid(theta, [count, 3, height, width], align_corners=False)
 
 
-def _coarsen(x: Tensor, draw: Draw, probability: float) -> Tensor:
-    """Some pictures go down to half the resolution and up again: far-away people, blur."""
-    chosen = torch.nonzero(draw(len(x)) < 2 * probability - 1).flatten()
-    if len(chosen):
-        small = functional.avg_pool2d(x[chosen], 2)
-        x[chosen] = functional.interpolate(small, scale_factor=2, mode="bilinear")
-    return x
-
-
 def _recolour(x: Tensor, draw: Draw, settings: Augmentation) -> Tensor:
-    """Brightness, contrast, saturation and a tint: other cameras and other light."""
+    """Brightness, contrast, saturation, hue and a tint: other cameras and other light.
+
+    All of them are affine in a pixel's colour, so one matrix per picture does them.
+    """
     count = len(x)
     gain = 1 + draw(count, 1, 1, 1) * settings.brightness
     gain = gain * (1 + draw(count, 3, 1, 1) * settings.tint)
     contrast = 1 + draw(count, 1, 1, 1) * settings.contrast
     saturation = 1 + draw(count, 1, 1, 1) * settings.saturation
-    mean = x.mean((1, 2, 3), keepdim=True)
-    x = (x - mean) * contrast + mean
-    grey = x.mean(1, keepdim=True)
-    coloured: Tensor = ((x - grey) * saturation + grey) * gain
-    return coloured
-
-
-def _erase(x: Tensor, draw: Draw, settings: Augmentation) -> None:
-    """Random erasing (Zhong et al., AAAI 2020), in place: a rectangle of noise hides a part."""
-    count, _, height, width = x.shape
-    low, high = settings.erase_area
-    area = low + (draw(count) + 1) / 2 * (high - low)
-    ratio = (draw(count) * 1.2).exp()
-    tall = (area * ratio).sqrt().clamp(max=0.9)
-    wide = (area / ratio).sqrt().clamp(max=0.9)
-    top = (draw(count) + 1) / 2 * (1 - tall)
-    left = (draw(count) + 1) / 2 * (1 - wide)
-    colour = draw(count, 3)
-    for index in torch.nonzero(draw(count) < 2 * settings.erase - 1).flatten().tolist():
-        y, h = int(top[index] * height), max(1, int(tall[index] * height))
-        z, w = int(left[index] * width), max(1, int(wide[index] * width))
-        x[index, :, y : y + h, z : z + w] = colour[index].view(3, 1, 1)
+    angle = draw(count, 1, 1) * settings.hue if settings.hue else torch.zeros(1, 1, 1)
+    if settings.grey:
+        saturation[chosen(draw, count, settings.grey)] = 0
+    grey = torch.full((3, 3), 1 / 3, device=x.device)
+    # The rotation about the grey axis, in Rodrigues' form, on the part of a colour off that axis.
+    turn = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=x.device) / math.sqrt(3)
+    angle = angle.to(x.device)
+    off_axis = angle.cos() * (torch.eye(3, device=x.device) - grey) + angle.sin() * turn
+    matrix = gain.view(count, 3, 1) * (grey + saturation.view(count, 1, 1) * off_axis)
+    contrast = contrast.view(count, 1, 1)
+    mean = x.mean((1, 2, 3)).view(count, 1, 1) * (1 - contrast)
+    bias = matrix.sum(2, keepdim=True) * mean
+    return torch.baddbmm(bias, matrix * contrast, x.flatten(2)).view_as(x)

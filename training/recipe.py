@@ -14,7 +14,12 @@ from .model import Architecture
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training at one input size, with its own warm-up and cosine decay."""
+    """A stretch of training at one input size, with its own warm-up and cosine decay.
+
+    Its teacher either saw each picture's fixed views beforehand ("prepared") or sees the very
+    pictures that the student does ("loop").  Where it has an augmentation, loss weights or an
+    averaging of its own, they stand in the place of the recipe's.
+    """
 
     height: int
     width: int
@@ -22,6 +27,20 @@ class Stage:
     warmup: int
     rate: float
     final_rate: float
+    teacher: str = "prepared"
+    augmentation: Augmentation | None = None
+    weights: dict[str, float] | None = None
+    averaging: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.teacher not in ("prepared", "loop"):
+            raise ValueError(f"a stage's teacher is 'prepared' or 'loop', not {self.teacher!r}")
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Stage:
+        """A stage of a recipe file."""
+        own = values.get("augmentation")
+        return cls(**{**values, "augmentation": own and Augmentation(**own)})
 
     def rate_at(self, step: int) -> float:
         """The learning rate of the stage's step 0...steps-1."""
@@ -45,6 +64,8 @@ class Recipe:
     averaging: float
     weights: dict[str, float]
     augmentation: Augmentation
+    settling: int = 0
+    """Batches of unchanged pictures on which batch norms are estimated anew at the end."""
 
     @classmethod
     def load(cls, path: Path) -> Recipe:
@@ -54,7 +75,7 @@ class Recipe:
             **{
                 **values,
                 "architecture": Architecture.from_json(values["architecture"]),
-                "stages": tuple(Stage(**stage) for stage in values["stages"]),
+                "stages": tuple(Stage.from_json(stage) for stage in values["stages"]),
                 "augmentation": Augmentation(**values["augmentation"]),
             }
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -48,6 +48,22 @@ class PreparedSet:
     def classes(self) -> int:
         """How many identities there are."""
         return int(self.labels[:, 0].max()) + 1
+
+    def of(self, source: str, people: int) -> PreparedSet:
+        """The first `people` identities of one source, to validate on what was left out."""
+        if source not in self.sources:
+            raise SystemExit(f"there is no {source} here, only {', '.join(self.sources)}")
+        inside = self.labels[:, 1] == self.sources.index(source)
+        rows = np.flatnonzero(inside & np.isin(self.pids, np.unique(self.pids[inside])[:people]))
+        return replace(
+            self,
+            images=self.images[rows],
+            boxes=self.boxes[rows],
+            teacher=self.teacher[rows],
+            labels=self.labels[rows],
+            pids=self.pids[rows],
+            camids=self.camids[rows],
+        )
 
     def resized(self, height: int, width: int) -> Tensor:
         """All pictures at one size, in memory: uint8 (n, height, width, 3)."""

@@ -16,24 +16,25 @@ def pictures(count=2):
 
 def run(images, box=(0.0, 0.0, 1.0, 1.0), mirrored=False, settings=STILL, seed=0):
     count = len(images)
-    return augment(
+    changed, own = augment(
         images,
         torch.tensor([box] * count),
         torch.tensor([mirrored] * count),
         settings,
         torch.Generator().manual_seed(seed),
     )
+    assert own.any()
+    return changed
 
 
-def test_with_all_strengths_at_zero_only_the_normalisation_is_left():
+def test_with_all_strengths_at_zero_nothing_changes():
     images = pictures()
-    expected = normalise(images.permute(0, 3, 1, 2).float())
-    torch.testing.assert_close(run(images), expected, rtol=0, atol=1e-3)
+    torch.testing.assert_close(run(images), images.permute(0, 3, 1, 2).float(), rtol=0, atol=0.05)
 
 
 def test_a_mirrored_view_is_the_mirror_image():
     images = pictures()
-    torch.testing.assert_close(run(images, mirrored=True), run(images).flip(3), rtol=0, atol=1e-3)
+    torch.testing.assert_close(run(images, mirrored=True), run(images).flip(3), rtol=0, atol=0.05)
 
 
 def test_a_box_is_the_crop_of_that_box():
@@ -43,13 +44,13 @@ def test_a_box_is_the_crop_of_that_box():
         run(images)[:, :, 4:12, 4:8], size=(16, 8), mode="bilinear"
     )
     inner = (slice(None), slice(None), slice(2, -2), slice(2, -2))  # edges see beyond the box
-    torch.testing.assert_close(cropped[inner], by_hand[inner], rtol=0, atol=1e-3)
+    torch.testing.assert_close(cropped[inner], by_hand[inner], rtol=0, atol=0.1)
 
 
 def test_erasing_replaces_a_rectangle_and_nothing_else():
     images = pictures(8)
     settings = Augmentation(**{**vars(STILL), "erase": 1.0, "erase_area": (0.2, 0.2)})
-    changed = (run(images, settings=settings) - run(images)).abs().amax(1) > 1e-3
+    changed = (run(images, settings=settings) - run(images)).abs().amax(1) > 0.1
     for picture in changed:
         rows, columns = picture.any(1).nonzero().flatten(), picture.any(0).nonzero().flatten()
         box = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
@@ -58,12 +59,53 @@ def test_erasing_replaces_a_rectangle_and_nothing_else():
 
 
 @pytest.mark.parametrize(
-    "name", ["brightness", "contrast", "saturation", "tint", "coarse", "shift"]
+    "name",
+    [
+        *("brightness", "contrast", "saturation", "tint", "coarse", "shift", "stretch", "hue"),
+        *("grey", "gamma", "blur", "compress", "noise", "mixup", "cutmix"),
+    ],
 )
 def test_each_strength_changes_the_picture(name):
     images = pictures(8)
     settings = Augmentation(**{**vars(STILL), name: 0.9})
-    assert (run(images, settings=settings) - run(images)).abs().amax() > 0.1
+    changed = run(images, settings=settings)
+    assert (changed - run(images)).abs().amax() > 2
+    assert (changed.amin(), changed.amax()) >= (0, 0)
+    assert changed.amax() <= 255
+
+
+def test_colours_change_as_one_by_one_formulas_say():
+    """The one matrix against brightness, contrast and saturation applied in turn."""
+    images = pictures(4) // 2 + 60  # far from both ends, where clamping would set in
+    settings = Augmentation(
+        **{**vars(STILL), "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "tint": 0.05}
+    )
+    draws = torch.Generator().manual_seed(9)
+    for _ in range(5):  # what the geometry and the coarsening draw
+        torch.rand(4, generator=draws)
+    gain, tint, contrast, saturation = (
+        torch.rand(4, channels, 1, 1, generator=draws) * 2 - 1 for channels in (1, 3, 1, 1)
+    )
+    x = images.permute(0, 3, 1, 2).float()
+    mean = x.mean((1, 2, 3), keepdim=True)
+    x = (x - mean) * (1 + 0.2 * contrast) + mean
+    grey = x.mean(1, keepdim=True)
+    x = (x - grey) * (1 + 0.2 * saturation) + grey
+    x = x * (1 + 0.2 * gain) * (1 + 0.05 * tint)
+    assert 0 < x.amin() < x.amax() < 255
+    torch.testing.assert_close(run(images, settings=settings, seed=9), x, rtol=0, atol=0.1)
+
+
+def test_a_turned_hue_keeps_the_mean_of_a_pixels_colour():
+    settings = Augmentation(**{**vars(STILL), "hue": 0.5})
+    images = pictures(4) // 2 + 60
+    before, after = run(images).mean(1), run(images, settings=settings).mean(1)
+    torch.testing.assert_close(after, before, rtol=0, atol=0.1)
+
+
+def test_grey_pictures_have_no_colour():
+    grey = run(pictures(4), settings=Augmentation(**{**vars(STILL), "grey": 1.0}))
+    torch.testing.assert_close(grey[:, 0], grey[:, 2], rtol=0, atol=0.05)
 
 
 def test_the_same_generator_state_gives_the_same_batch():

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from reid_edge.datasets import Sample
 from training import prepare, views
-from training.augment import Augmentation, augment, normalise
+from training.augment import Augmentation, augment
 
 
 @pytest.fixture
@@ -64,12 +64,11 @@ def test_the_student_sees_the_crop_that_the_teacher_saw(view):
     mirrored = bool(views.MIRRORED[view])
     teacher = torch.from_numpy(prepare.view_of(picture, box, mirrored).copy())
     still = Augmentation(0, 0, 0, 0, 0, 0, 0, 0, 0)
-    student = augment(
+    student, _ = augment(
         torch.from_numpy(picture)[None],
         torch.from_numpy(box)[None],
         torch.tensor([mirrored]),
         still,
         torch.Generator(),
     )
-    expected = normalise(teacher.permute(2, 0, 1)[None].float())
-    assert (student - expected).abs().mean() < 0.05
+    assert (student - teacher.permute(2, 0, 1)[None].float()).abs().mean() < 3

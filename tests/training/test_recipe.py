@@ -32,6 +32,15 @@ def test_a_step_belongs_to_one_stage(recipe):
         recipe.stage_of(8)
 
 
+def test_a_stage_may_have_an_augmentation_and_a_teacher_of_its_own():
+    values = {"height": 2, "width": 2, "steps": 1, "warmup": 0, "rate": 1.0, "final_rate": 0.1}
+    stage = Stage.from_json({**values, "teacher": "loop", "augmentation": {"mixup": 0.5}})
+    assert (stage.teacher, stage.augmentation.mixup) == ("loop", 0.5)
+    assert Stage.from_json(values).augmentation is None
+    with pytest.raises(ValueError, match="prepared"):
+        Stage.from_json({**values, "teacher": "absent"})
+
+
 def test_an_unknown_field_is_refused(tmp_path):
     values = json.loads(SHIPPED[0].read_text())
     path = tmp_path / "recipe.json"

@@ -36,6 +36,16 @@ def test_an_identity_with_too_few_pictures_repeats_them(data):
     assert len(set(rows.tolist())) == 4
 
 
+def test_a_part_holds_the_first_people_of_one_source_only(data):
+    part = data.of("market1501", 2)
+    assert set(part.pids) == set(sorted(set(data.pids))[:2])
+    rows = np.isin(data.pids, part.pids)
+    np.testing.assert_array_equal(part.images, data.images[rows])
+    np.testing.assert_array_equal(part.camids, data.camids[rows])
+    with pytest.raises(SystemExit, match="market1501"):
+        data.of("cuhk03", 2)
+
+
 def test_resizing_keeps_order_and_colours(data):
     small = data.resized(32, 16).numpy()
     assert small.shape == (len(data.images), 32, 16, 3)

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 pytest.importorskip("matplotlib", reason="the train extra is not installed")
 
-from training.augment import Augmentation
+from training.augment import Augmentation, normalise
 from training.sets import PreparedSet
 from training.train import Trainer
 
@@ -49,6 +49,35 @@ def test_the_end_leaves_curves_as_json_and_picture(recipe, prepared, tmp_path):
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_settling_takes_the_batch_norms_of_unchanged_pictures(recipe, prepared, tmp_path):
+    """Trained on pictures hidden for the most part, its first norm must still fit whole ones."""
+    hidden = Augmentation(erase=1.0, erase_area=(0.8, 0.8))
+
+    def error(settling):
+        changed = replace(recipe, settling=settling, augmentation=hidden)
+        run = trainer(changed, prepared, tmp_path / str(settling))
+        run.run()
+        assert run.settled
+        convolution, norm, _ = run.average.module.stages[0]
+        pictures = run.data.resized(128, 64).permute(0, 3, 1, 2).float()
+        with torch.no_grad():
+            mean = convolution(normalise(pictures)).mean((0, 2, 3))
+        return float((norm.running_mean - mean).abs().mean())
+
+    assert error(30) < 0.5 * error(0)
+
+
+def test_a_finished_run_is_settled_once(recipe, prepared, tmp_path):
+    recipe = replace(recipe, settling=3)
+    trainer(recipe, prepared, tmp_path).run()
+    again = trainer(recipe, prepared, tmp_path)
+    again.resume()
+    before = weights(again)
+    again.run()
+    for name, value in weights(again).items():
+        assert torch.equal(value, before[name])
+
+
 def test_a_checkpoint_of_another_architecture_is_not_taken_up(recipe, prepared, tmp_path):
     trainer(recipe, prepared, tmp_path).run(stop_after=0)
     other = replace(recipe, architecture=replace(recipe.architecture, stem=16))
@@ -68,6 +97,46 @@ def test_training_lowers_the_distance_to_the_teacher(recipe, prepared, tmp_path)
     for run.step in range(stage.steps):
         distances.append(run._train_step(images)["embedding"])
     assert np.mean(distances[-5:]) < np.mean(distances[:5]) - 0.15, distances
+
+
+@pytest.fixture
+def loop(recipe):
+    """The recipe with its teacher in the loop, on strongly changed and mixed pictures."""
+    strong = Augmentation(rescale=0.5, compress=0.5, mixup=0.3, cutmix=0.3, occlude=0.3)
+    stages = [replace(stage, teacher="loop", augmentation=strong) for stage in recipe.stages]
+    return replace(recipe, stages=tuple(stages))
+
+
+def test_a_teacher_in_the_loop_sees_what_the_student_sees_at_the_size_of_the_pictures(
+    loop, prepared, tmp_path
+):
+    seen = []
+
+    def teacher(pictures):
+        seen.append(pictures.clone())
+        return torch.nn.functional.normalize(torch.ones(len(pictures), 256))
+
+    run = Trainer(
+        loop,
+        PreparedSet.open(prepared / "train"),
+        PreparedSet.open(prepared / "held_out"),
+        tmp_path,
+        teacher,
+    )
+    given = []
+    run.student.register_forward_pre_hook(lambda module, inputs: given.append(inputs[0]))
+    run.run()
+    assert len(seen) == len(given) == 8
+    for pictures, x in zip(seen, given, strict=True):
+        assert pictures.shape == (6, 3, 256, 128)
+        assert 0 <= pictures.amin() < pictures.amax() <= 255
+        small = torch.nn.functional.avg_pool2d(pictures, 256 // x.shape[2])
+        torch.testing.assert_close(x, normalise(small), rtol=0, atol=1e-3)
+
+
+def test_a_recipe_with_its_teacher_in_the_loop_needs_one(loop, prepared, tmp_path):
+    with pytest.raises(SystemExit, match="--teacher"):
+        trainer(loop, prepared, tmp_path).run()
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(recipe, prepared, tmp_path):
