@@ -24,7 +24,7 @@ def gpu(monkeypatch):
     monkeypatch.setattr(_cuda, "driver_present", lambda: True)
     monkeypatch.setattr(_cuda, "open_gpu", lambda index=0: found)
     module = _fake_tensorrt.make(gpu=found)
-    monkeypatch.setattr(_engine, "load", lambda name: module)
+    monkeypatch.setattr(_engine, "load", lambda *_, **__: module)
     return module
 
 
