@@ -1,13 +1,23 @@
-"""How every command of the project ends: one line that says what to do, and an exit code."""
+"""How the commands begin, and how each ends: one line that says what to do, and an exit code."""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
 
 from ._text import visible
 from .errors import OptionError, ReidEdgeError
+
+
+def prepare() -> None:
+    """What every command does before its work, so that nothing but its own lines is printed."""
+    # OpenCV reports damaged pictures on standard error by itself, beside our one line.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # escapes for what its encoding lacks
+            stream.reconfigure(errors="backslashreplace")
 
 
 def finish(run: Callable[[], int], interrupted: str = "interrupted") -> int:

@@ -8,13 +8,10 @@ object and nothing else.
 from __future__ import annotations
 
 import argparse
-import io
 import json
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
-from ._command import finish
+from ._command import finish, prepare
 from ._text import visible
 from ._version import __version__
 from .reid import ReId
@@ -27,11 +24,7 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> int:
     """Run one command and give its exit code."""
     arguments = _parser().parse_args(argv)
-    # OpenCV reports damaged pictures on standard error by itself, beside our one line.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # escapes for what its encoding lacks
-            stream.reconfigure(errors="backslashreplace")
+    prepare()
     return finish(lambda: arguments.run(arguments))
 
 

@@ -288,6 +288,7 @@ def logger_of(trt: Any) -> Any:
     what matters of them is raised.
     """
 
+    # The module is a parameter, so its classes have no types to check against.
     class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
@@ -314,7 +315,7 @@ def logger_of(trt: Any) -> Any:
 def _monitor(trt: Any, job: _Job, progress: Progress | None) -> Any:
     """A progress monitor that reports the outermost phase and ends a cancelled build."""
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # as in logger_of
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self._steps: dict[str, int] = {}

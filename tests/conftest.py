@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import _fake_gpu
+import _fake_tensorrt
 import _tiny
 import cv2
 import pytest
 
 from reid_edge import ReId
+from reid_edge.backends import _cuda, _engine
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +56,21 @@ def picture_file(tmp_path):
         return path
 
     return save
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A GPU that is not real, with a driver."""
+    found = _fake_gpu.FakeGpu()
+    monkeypatch.setattr(_cuda, "driver_present", lambda: True)
+    monkeypatch.setattr(_cuda, "driver_version", lambda: (13, 0))
+    monkeypatch.setattr(_cuda, "open_gpu", lambda index=0: found)
+    return found
+
+
+@pytest.fixture
+def trt(gpu, monkeypatch):
+    """A TensorRT that is not real, installed."""
+    module = _fake_tensorrt.make(gpu=gpu)
+    monkeypatch.setattr(_engine, "load", lambda *_, **__: module)
+    return module

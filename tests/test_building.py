@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import types
 
-import _fake_gpu
 import _fake_tensorrt
 import _tiny
 import pytest
@@ -13,21 +12,6 @@ import pytest
 from reid_edge import ReId, cli, errors
 from reid_edge.backends import _cuda, _engine
 from reid_edge.building import build, read_target
-
-
-@pytest.fixture
-def gpu(monkeypatch):
-    found = _fake_gpu.FakeGpu()
-    monkeypatch.setattr(_cuda, "driver_present", lambda: True)
-    monkeypatch.setattr(_cuda, "open_gpu", lambda index=0: found)
-    return found
-
-
-@pytest.fixture
-def trt(gpu, monkeypatch):
-    module = _fake_tensorrt.make(gpu=gpu)
-    monkeypatch.setattr(_engine, "load", lambda *_, **__: module)
-    return module
 
 
 @pytest.fixture

@@ -40,10 +40,11 @@ def mix(x: Tensor, draw: Draw, mixup: float, cutmix: float) -> tuple[Tensor, Ten
     found = x.clone()
     found[blended] = torch.lerp(x[partner[blended]], x[blended], weight)
     for row in cut.tolist():
-        place = (row, slice(None), slice(int(share[row] * height)))
+        part: tuple[slice, ...] = (slice(None), slice(int(share[row] * height)))
         if sideways[row]:
-            place = (row, slice(None), slice(None), slice(int(share[row] * width)))  # type: ignore[assignment]
-        other = (int(partner[row]), *place[1:])
+            part = (slice(None), slice(None), slice(int(share[row] * width)))
+        place: tuple[int | slice, ...] = (row, *part)
+        other: tuple[int | slice, ...] = (int(partner[row]), *part)
         if second_first[row]:
             found[place] = x[other]
         else:

@@ -10,6 +10,7 @@ and concatenations only.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,10 @@ class Architecture:
     @classmethod
     def from_json(cls, values: dict[str, object]) -> Architecture:
         """The reverse of `to_json`."""
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})  # type: ignore[arg-type]
+        fields: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in values.items()
+        }
+        return cls(**fields)
 
 
 class ConvBlock(nn.Sequential):

@@ -107,26 +107,24 @@ def _calibrate(reid: ReId, held_out: list[Sample]) -> tuple[dict[str, Any], dict
     pids, camids = labels(held_out)
     grid = embeddings @ embeddings.T
     a, b = calibration.cross_camera_pairs(pids, camids)
-    cosines, same = grid[a, b], pids[a] == pids[b]
-    head = calibration.fit_cosine_head(cosines, same)
-    scores = head.pairs(embeddings[a], embeddings[b])
-    found = calibration.thresholds(scores, pids[a], pids[b], RATES)
+    same = pids[a] == pids[b]
+    fitted = calibration.fit(embeddings, pids, camids, RATES)
+    scores = fitted.head.pairs(embeddings[a], embeddings[b])
     ranking = metrics.retrieval(grid, pids, camids, pids, camids)
     figures = {
         "held_out/rank1": ranking.rank1,
         "held_out/mAP": ranking.mean_ap,
-        "held_out/calibration_error": calibration.cross_fitted_error(
-            cosines, same, pids[a], pids[b]
-        ),
+        "held_out/calibration_error": fitted.error,
     }
     for name, rate in RATES.items():
         figures[f"held_out/tpr_at_{name}"] = metrics.tpr_at_far(scores[same], scores[~same], rate)[
             0
         ]
     return {
-        "head": {"type": "cosine", "scale": head.scale, "bias": head.bias},
+        "head": {"type": "cosine", "scale": fitted.head.scale, "bias": fitted.head.bias},
         "thresholds": {
-            name: {"score": t.score, "low": t.low, "high": t.high} for name, t in found.items()
+            name: {"score": t.score, "low": t.low, "high": t.high}
+            for name, t in fitted.thresholds.items()
         },
     }, figures
 

@@ -180,7 +180,7 @@ class Trainer:
                 "lower the learning rate and resume"
             )
         self.optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(total)
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
         self.optimiser.step()
         decay = stage.averaging or self.recipe.averaging

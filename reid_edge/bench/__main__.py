@@ -6,14 +6,12 @@ Exit codes are those of `python -m reid_edge`.
 from __future__ import annotations
 
 import argparse
-import io
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .._command import finish
+from .._command import finish, prepare
 from ..errors import OptionError
 from ..reid import ReId
 from . import files, run
@@ -24,11 +22,7 @@ from .run import DEFAULT_PRECISIONS, SCENARIOS, Options
 def main(argv: list[str] | None = None) -> int:
     """Run the command and give its exit code."""
     arguments = _parser().parse_args(argv)
-    # OpenCV reports damaged pictures on standard error by itself, beside our own line.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # escapes for what its encoding lacks
-            stream.reconfigure(errors="backslashreplace")
+    prepare()
     work = _calibrate if arguments.calibrate is not None else _measure
     return finish(lambda: work(arguments))
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-import _fake_gpu
-import _fake_tensorrt
 import _tiny
-import pytest
 
-from reid_edge.backends import _cuda, _engine
 from reid_edge.bench import machine, run
 
 
@@ -18,17 +14,7 @@ class Silent:
         pass
 
 
-@pytest.fixture
-def gpu(monkeypatch):
-    found = _fake_gpu.FakeGpu()
-    monkeypatch.setattr(_cuda, "driver_present", lambda: True)
-    monkeypatch.setattr(_cuda, "open_gpu", lambda index=0: found)
-    module = _fake_tensorrt.make(gpu=found)
-    monkeypatch.setattr(_engine, "load", lambda *_, **__: module)
-    return module
-
-
-def test_an_engine_is_built_once_and_described(gpu, tmp_path, monkeypatch, quick):
+def test_an_engine_is_built_once_and_described(trt, tmp_path, monkeypatch, quick):
     memory = iter([100.0, 350.0, 350.0, 350.0])
     monkeypatch.setattr(machine, "gpus", lambda: [{"memory.used": f"{next(memory):.0f} MiB"}])
     monkeypatch.setattr(machine, "describe", lambda: {"load_average": None, "processors": 1})
