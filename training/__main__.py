@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reid_edge import datasets
 from reid_edge._command import finish
+from reid_edge.datasets import Sample
 from reid_edge.errors import MissingDependencyError
 
 from . import held_out
@@ -39,13 +40,26 @@ def _run(arguments: argparse.Namespace) -> int:
 def _prepare(arguments: argparse.Namespace) -> None:
     from .prepare import prepare
 
-    train, kept = held_out.split(datasets.market1501_train(arguments.market1501))
-    sources = {"market1501": train}
-    for name in ("cuhk03", "synthetic"):
-        if getattr(arguments, name) is not None:
-            sources[name] = datasets.folder(getattr(arguments, name))
-    prepare({"market1501": kept}, arguments.teacher, arguments.out / "held_out")
+    name, train, kept = _split(arguments)
+    sources = {name: train}
+    for other in ("cuhk03", "synthetic"):
+        if other != name and getattr(arguments, other) is not None:
+            sources[other] = datasets.folder(getattr(arguments, other))
+    prepare({name: kept}, arguments.teacher, arguments.out / "held_out")
     prepare(sources, arguments.teacher, arguments.out / "train")
+
+
+def _split(arguments: argparse.Namespace) -> tuple[str, list[Sample], list[Sample]]:
+    """The source whose people are held out, those to train on, and the held-out ones.
+
+    Without Market-1501 it is the rendered pedestrians, so that a bundle made of them alone owes
+    nothing to any other data, its head and its INT8 ranges included.
+    """
+    if arguments.market1501 is not None:
+        return "market1501", *held_out.split(datasets.market1501_train(arguments.market1501))
+    if arguments.synthetic is None:
+        raise SystemExit("name --market1501, --synthetic or both: their people are held out")
+    return "synthetic", *held_out.split(datasets.folder(arguments.synthetic), "synthetic")
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -87,7 +101,7 @@ def _validate(arguments: argparse.Namespace) -> None:
 def _publish(arguments: argparse.Namespace) -> None:
     from .publish import publish
 
-    trained_on, kept = held_out.split(datasets.market1501_train(arguments.market1501))
+    _, trained_on, kept = _split(arguments)
     figures = publish(
         arguments.run_folder / "checkpoint.pt",
         json.loads(arguments.card.read_text()),
@@ -106,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
 
     prepare = commands.add_parser("prepare", help="decode pictures and run the teacher, once")
     prepare.set_defaults(run=_prepare)
-    prepare.add_argument("--market1501", type=Path, required=True, help="the unpacked archive")
+    prepare.add_argument("--market1501", type=Path, help="the unpacked archive")
     prepare.add_argument("--cuhk03", type=Path, help="a folder of PID_cCAM_*.jpg")
     prepare.add_argument("--synthetic", type=Path, help="a folder of PID_cCAM_*.jpg")
     prepare.add_argument("--teacher", type=Path, required=True, help="the teacher's OpenVINO .xml")
@@ -134,7 +148,8 @@ def _parser() -> argparse.ArgumentParser:
     publish.set_defaults(run=_publish)
     publish.add_argument("--run", type=Path, required=True, dest="run_folder", help="train's --out")
     publish.add_argument("--card", type=Path, default=_HERE / "cards" / "edge.json")
-    publish.add_argument("--market1501", type=Path, required=True, help="for the held-out people")
+    publish.add_argument("--market1501", type=Path, help="for the held-out people")
+    publish.add_argument("--synthetic", type=Path, help="the same, if it was trained on alone")
     publish.add_argument("--test", action="append", default=[], metavar="LAYOUT:PATH")
     publish.add_argument("--weights", type=Path, default=_HERE / "weights" / "edge.safetensors")
     publish.add_argument("--out", type=Path, default=_HERE.parent / "reid_edge" / "models" / "edge")

@@ -1,8 +1,8 @@
-"""The split of Market-1501's training people: who is trained on, and who never is.
+"""The splits: which identities of a source no training sees.
 
-The split is a file in `splits/`.  Everything that is chosen or fitted (recipes, calibration,
-thresholds) is chosen and fitted on the held-out people; the official query and gallery are
-only measured on.
+They are files in `splits/`.  Everything that is chosen or fitted (recipes, calibration,
+thresholds) is chosen and fitted on the held-out people; official queries and galleries are only
+measured on.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from pathlib import Path
 
 from reid_edge.datasets import Sample
 
-_FILE = Path(__file__).parent / "splits" / "market1501_held_out.txt"
+_FOLDER = Path(__file__).parent / "splits"
 
 
-def held_out_pids() -> frozenset[int]:
-    """The 100 held-out identities."""
-    lines = _FILE.read_text().splitlines()
+def held_out_pids(source: str = "market1501") -> frozenset[int]:
+    """The 100 held-out identities of `market1501` or `synthetic`."""
+    lines = (_FOLDER / f"{source}_held_out.txt").read_text().splitlines()
     return frozenset(int(line) for line in lines if line and not line.startswith("#"))
 
 
-def split(samples: list[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """Samples of Market-1501's training split: those to train on, and the held-out ones."""
-    pids = held_out_pids()
+def split(samples: list[Sample], source: str = "market1501") -> tuple[list[Sample], list[Sample]]:
+    """Samples of a source's training pictures: those to train on, and the held-out ones."""
+    pids = held_out_pids(source)
     return (
         [sample for sample in samples if sample.pid not in pids],
         [sample for sample in samples if sample.pid in pids],

@@ -1,11 +1,14 @@
 from pathlib import Path
 
+import pytest
+
 from reid_edge.datasets import Sample
 from training import held_out
 
 
-def test_one_hundred_people_are_held_out():
-    assert len(held_out.held_out_pids()) == 100
+@pytest.mark.parametrize("source", ["market1501", "synthetic"])
+def test_one_hundred_people_are_held_out(source):
+    assert len(held_out.held_out_pids(source)) == 100
 
 
 def test_the_split_shares_no_person_and_loses_no_picture():

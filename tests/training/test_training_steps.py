@@ -3,7 +3,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 pytest.importorskip("matplotlib", reason="the train extra is not installed")
 
-from training import memory
+from training import held_out, memory
 from training.__main__ import main
 
 
@@ -30,3 +30,23 @@ def test_validating_without_a_run_says_what_to_do(recipe, prepared, tmp_path):
 def test_keeping_freed_memory_harms_nothing():
     memory.keep_freed()
     assert torch.ones(1 << 22).sum() == 1 << 22
+
+
+def test_without_market_rendered_people_are_held_out(monkeypatch, tmp_path):
+    made = {}
+    monkeypatch.setattr(
+        "training.prepare.prepare", lambda sources, teacher, out: made.update({out.name: sources})
+    )
+    kept = min(held_out.held_out_pids("synthetic"))
+    for pid in (kept, kept + 1, 10):
+        (tmp_path / f"{pid:06d}_c001_01.jpg").write_bytes(b"")
+    more = ("--teacher", "teacher.xml", "--out", str(tmp_path / "out"))
+    assert main(["prepare", "--synthetic", str(tmp_path), *more]) == 0
+    assert [s.pid for s in made["held_out"].pop("synthetic")] == [kept]
+    assert kept not in {s.pid for s in made["train"].pop("synthetic")}
+    assert made == {"held_out": {}, "train": {}}
+
+
+def test_preparing_nothing_says_what_to_name(tmp_path):
+    with pytest.raises(SystemExit, match="--market1501, --synthetic or both"):
+        main(["prepare", "--teacher", "teacher.xml", "--out", str(tmp_path)])
