@@ -23,7 +23,7 @@ Picture = NDArray[np.uint8]
 MIN_SIDE = 2
 MAX_PIXELS = 50_000_000
 
-_PICTURES_A_THREAD = 4  # fewer are resized sooner than another thread wakes up
+_PICTURES_A_THREAD = 8  # fewer small ones are done sooner than another thread wakes up
 
 
 class Collector:

@@ -84,7 +84,7 @@ os.waitpid(child, 0)
     assert sorted(run(code)) == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize("count", [1, 7, 8, 31])
+@pytest.mark.parametrize("count", [1, 15, 16, 43])
 def test_a_batch_filled_by_several_threads_is_the_same(monkeypatch, count):
     rng = np.random.default_rng(0)
     frame = rng.integers(0, 256, (200, 200, 3), np.uint8)
