@@ -47,6 +47,18 @@ class ImageValueError(InputError):
     """Pixel values that are NaN, infinite, or outside 0...255, or a 0...1 picture."""
 
 
+class BoxError(InputError):
+    """Boxes that are no boxes, or hold nothing of their frame.
+
+    Attributes:
+        indices: the rows that hold nothing, ascending; empty where the array as a whole is wrong.
+    """
+
+    def __init__(self, message: str, indices: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.indices = indices
+
+
 class ImageFileError(InputError):
     """A file that is missing, no picture, or damaged."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._threads import share_out, threads
 from .errors import (
     EmptyInputError,
     ImageDtypeError,
@@ -21,6 +22,8 @@ Picture = NDArray[np.uint8]
 
 MIN_SIDE = 2
 MAX_PIXELS = 50_000_000
+
+_PICTURES_A_THREAD = 8  # fewer small ones are done sooner than another thread wakes up
 
 
 class Collector:
@@ -53,7 +56,7 @@ class Collector:
         place = self._seen.get(id(value))
         if place is not None:
             return [place], True
-        array = _as_array(value, argument)
+        array = as_array(value, argument)
         if array.ndim == 4:
             return self._add_list(list(array), argument), False
         return [self._add_one(value, array, argument)], True
@@ -66,7 +69,7 @@ class Collector:
             place = self._seen.get(id(value))
             if place is None:
                 where = f"{argument}[{index}]"
-                place = self._add_one(value, _as_array(value, where), where)
+                place = self._add_one(value, as_array(value, where), where)
             places.append(place)
         return places
 
@@ -135,28 +138,50 @@ def check(array: NDArray[Any], where: str = "picture") -> None:
 
 
 def fill(batch: NDArray[np.uint8], pictures: Sequence[NDArray[Any]], resize: str) -> None:
-    """Resize checked pictures into the rows of a batch.
+    """Resize checked pictures into the rows of a batch, over threads where there are many.
 
     Args:
-        batch: uint8 (n, height, width, 3), written in place.
-        pictures: n checked pictures; floats are rounded to the nearest integer.
+        batch: uint8 (n, height, width, 3), C-contiguous, written in place.
+        pictures: n checked pictures, which may be views such as the crops of a frame or BGR seen
+            as RGB; floats are rounded to the nearest integer.
         resize: `area` or `linear`, see `Bundle.resize`.
     """
+    shares = max(1, min(threads(), len(batch) // _PICTURES_A_THREAD))
+
+    def share(first: int) -> None:
+        # Every so many: large pictures, often neighbours, are spread over the threads.
+        for row, picture in zip(batch[first::shares], pictures[first::shares], strict=True):
+            _fill_row(row, picture, resize)
+
+    share_out(share, shares)
+
+
+def _fill_row(row: NDArray[np.uint8], picture: NDArray[Any], resize: str) -> None:
     import cv2
 
-    height, width = batch.shape[1:3]
-    for row, picture in zip(batch, pictures, strict=True):
-        if picture.dtype != np.uint8:
-            picture = np.rint(picture).astype(np.uint8)
-        if picture.shape[:2] == (height, width):
-            row[...] = picture
-            continue
-        shrinks = picture.shape[0] > height or picture.shape[1] > width
-        method = cv2.INTER_AREA if resize == "area" and shrinks else cv2.INTER_LINEAR
-        row[...] = cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=method)
+    height, width = row.shape[:2]
+    if picture.dtype != np.uint8:
+        picture = np.rint(picture).astype(np.uint8)
+    if picture.shape[:2] == (height, width):
+        row[...] = picture
+        return
+    shrinks = picture.shape[0] > height or picture.shape[1] > width
+    method = cv2.INTER_AREA if resize == "area" and shrinks else cv2.INTER_LINEAR
+    # OpenCV reads a crop of a frame where it lies, and copies itself what it can't read so.
+    # BGR seen as RGB would be such a copy, a slow one: swapping after the resize costs less.
+    if picture.strides[2] == -1:
+        picture = cv2.resize(picture[:, :, ::-1], (width, height), interpolation=method)
+        cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, dst=row)
+    else:
+        cv2.resize(picture, (width, height), dst=row, interpolation=method)
 
 
-def _as_array(value: Any, where: str) -> NDArray[Any]:
+def as_array(value: Any, where: str) -> NDArray[Any]:
+    """The array that a picture is; its shape and values are for `check`.
+
+    Raises:
+        ImageShapeError: no array.
+    """
     if isinstance(value, np.ndarray):
         return value.view(np.ndarray)  # without the habits of subclasses, such as masks
     if hasattr(value, "__array__"):  # PIL pictures, torch tensors on the CPU

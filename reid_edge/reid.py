@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import backends, bundle, images
+from . import backends, bundle, frames, images
 from .errors import (
     BundleGraphError,
     ClosedError,
     EmbeddingError,
     EmptyInputError,
     LengthMismatchError,
+    OptionError,
 )
 from .image_files import read_image
 
@@ -112,19 +113,34 @@ class ReId:
             )
         return scores
 
-    def embed(self, pictures: Any) -> NDArray[np.float32]:
-        """Embed pictures.
+    def embed(
+        self, pictures: Any, boxes: Any = None, *, on_bad_box: str = "raise"
+    ) -> NDArray[np.float32]:
+        """Embed pictures, or the people in the boxes of one frame.
 
         Args:
-            pictures: as in `predict`.
+            pictures: as in `predict`; with boxes, one RGB picture (H, W, 3), the frame.
+            boxes: (n, 4), int or float: x1, y1, x2, y2 in pixels, right and lower edge exclusive.
+                They are cut off at the frame's edges; a pixel belongs to a box if its centre does,
+                so that whole numbers give `frame[y1:y2, x1:x2]`.  n may be 0.
+            on_bad_box: what to do about boxes with NaN or infinity, with x1 >= x2 or y1 >= y2, or
+                with fewer than two pixels each way inside the frame: `raise`, or `nan` for rows of
+                NaN in their places, which `score` and `score_grid` refuse.
 
         Returns:
-            float32 (n, d), one row a picture, of unit length for models with a cosine head.
-            Keep the rows as they are: `score` and `score_grid` take them back.
+            float32 (n, d), one row a picture or box, in their order; of unit length for models
+            with a cosine head.  Keep the rows as they are: `score` and `score_grid` take them
+            back.
 
         Raises:
+            BoxError: boxes that are not (n, 4) numbers, or bad boxes, which its `indices` name.
+            OptionError: another `on_bad_box`.
             InputError, BackendError: as `predict`.
         """
+        if on_bad_box not in ("raise", "nan"):
+            raise OptionError(f"on_bad_box {on_bad_box!r} is unknown; take 'raise' or 'nan'")
+        if boxes is not None:
+            return self._embed_crops(frames.crops(pictures, boxes, on_bad_box == "raise"))
         collector = images.Collector()
         places, _ = collector.add(pictures, "pictures")
         embeddings = self._embed_pictures(collector.unique)
@@ -241,7 +257,16 @@ class ReId:
             raise ClosedError("this ReId is closed; make a new one")
         return self._backend
 
-    def _embed_pictures(self, pictures: list[NDArray[Any]]) -> NDArray[np.float32]:
+    def _embed_crops(self, crops: list[images.Picture | None]) -> NDArray[np.float32]:
+        """As `_embed_pictures`, with rows of NaN where there is no crop."""
+        self._running()  # also without a crop
+        places = [place for place, crop in enumerate(crops) if crop is not None]
+        rows = np.full((len(crops), self.bundle.embedding_size), np.nan, np.float32)
+        if places:
+            rows[places] = self._embed_pictures([crop for crop in crops if crop is not None])
+        return rows
+
+    def _embed_pictures(self, pictures: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         def fill(rows: NDArray[np.uint8], place: slice) -> None:
             images.fill(rows, pictures[place], self.bundle.resize)
 

@@ -44,6 +44,7 @@ def python(code):
         "from reid_edge import reid",
         "import reid_edge.cli",
         "import reid_edge.metrics",
+        "import reid_edge.trackers",
     ],
 )
 def test_the_import_is_light(statement):
