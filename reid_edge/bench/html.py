@@ -10,7 +10,7 @@ from typing import Any
 from .compare import Change
 from .galleries import Candidate, Sheet
 from .plots import Axis, Series, bars, histogram, lines
-from .stages import STAGES
+from .stages import GPU_STAGES, STAGES
 from .table import accuracy_rows, machine_line, speed_rows
 
 Runs = list[dict[str, Any]]
@@ -141,6 +141,12 @@ def _stages(runs: Runs) -> str:
     return bars("From file to score, by stage", "ms a picture", rows) if rows else ""
 
 
+def _gpu_stages(runs: Runs) -> str:
+    told = [(run["precision"], run.get("stages", {}).get("gpu_ms_per_picture")) for run in runs]
+    rows = [(name, [(one, found[one]) for one in GPU_STAGES]) for name, found in told if found]
+    return bars("On the GPU, one batch by itself", "ms a picture", rows) if rows else ""
+
+
 def _curves(runs: Runs, name: str) -> list[tuple[str, Any]]:
     found = [(_name(run), run["accuracy"]["curves"][name]) for run in runs if "accuracy" in run]
     return [(label, curve) for label, curve in found if curve]
@@ -177,7 +183,7 @@ def _calibration(runs: Runs) -> str:
     return lines("Calibration", series, x, y, dots=True, diagonal=True) if series else ""
 
 
-_SPEED: tuple[Callable[[Runs], str], ...] = (_latency, _throughput, _stages)
+_SPEED: tuple[Callable[[Runs], str], ...] = (_latency, _throughput, _stages, _gpu_stages)
 _ACCURACY: tuple[Callable[[Runs], str], ...] = (_roc, _cmc, _calibration)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._text import visible
 from .compare import Change
+from .stages import GPU_STAGES, STAGES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -119,7 +120,7 @@ def speed_rows(runs: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
             for run in runs
         ]
         rows.append((f"images/s, batch {batch}", [_images(one) for one in found]))
-    for name in ("decode", "resize", "engine", "head", "other"):
+    for name in STAGES:
         rows.append(
             (
                 f"{name}, ms a picture",
@@ -127,6 +128,7 @@ def speed_rows(runs: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
             )
         )
     rows += [
+        ("H2D / compute / D2H, ms a picture", [_gpu_stages(run) for run in runs]),
         (
             "outside the engine: of files / of pictures",
             cells(
@@ -165,7 +167,7 @@ def speed_rows(runs: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
             "engine build, s",
             [
                 f"{run['engine']['build_seconds']:.1f}"
-                if run["engine"] and run["engine"]["build_seconds"]
+                if run["engine"] and run["engine"]["build_seconds"] is not None
                 else ""
                 for run in runs
             ],
@@ -211,6 +213,11 @@ def _percentiles(section: dict[str, Any]) -> str:
 
 def _frame(section: dict[str, Any]) -> str:
     return f"{section['p50_ms']:.2f} / {section['p99_ms']:.2f}{_mark(section)}"
+
+
+def _gpu_stages(run: dict[str, Any]) -> str:
+    found = run.get("stages", {}).get("gpu_ms_per_picture")
+    return " / ".join(f"{found[name]:.3f}" for name in GPU_STAGES) if found else ""
 
 
 def _images(section: dict[str, Any] | None) -> str:
