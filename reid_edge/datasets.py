@@ -238,7 +238,10 @@ def pictures(root: Path) -> Iterator[Path]:
         if file.suffix.lower() in _SUFFIXES and not file.is_dir() and not file.name.startswith(".")
     )
     if not files:
-        raise DatasetError(f"{root}: no pictures ({', '.join(sorted(_SUFFIXES))}) in this folder")
+        raise DatasetError(
+            f"{root}: no pictures ({', '.join(sorted(_SUFFIXES))}) in this folder; "
+            "give the one that holds them"
+        )
     return iter(files)
 
 
