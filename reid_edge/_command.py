@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 
 from ._text import visible
 from .errors import OptionError, ReidEdgeError
+
+_KEYWORD = re.compile(r"\b(backend|device|precision)='(\w+)'")
 
 
 def prepare() -> None:
@@ -35,7 +38,7 @@ def finish(run: Callable[[], int], interrupted: str = "interrupted") -> int:
         code = run()
         sys.stdout.flush()
     except ReidEdgeError as error:
-        print(f"error: {visible(str(error))}", file=sys.stderr)
+        print(f"error: {visible(in_options(str(error)))}", file=sys.stderr)
         return 2 if isinstance(error, OptionError) else 1
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
@@ -44,3 +47,10 @@ def finish(run: Callable[[], int], interrupted: str = "interrupted") -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
+
+
+def in_options(message: str) -> str:
+    """A message of the library, with the options of a command where it names those of `ReId`."""
+    message = _KEYWORD.sub(r"--\1 \2", message)
+    message = message.replace("allow_unverified=True (--allow-unverified)", "--allow-unverified")
+    return message.replace("allow_unverified=True", "--allow-unverified")

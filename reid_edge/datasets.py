@@ -187,8 +187,8 @@ def one_query_per_camera(samples: list[Sample]) -> QueryGallery:
     """Split labelled pictures as Market-1501 does.
 
     Each identity's first picture from each camera asks; all other pictures are the gallery.
-    Identities seen by one camera only stay in the gallery, where they are distractors.  Junk
-    detections (pid -1) are dropped.
+    Identities seen by one camera only stay in the gallery, where they are distractors, as do all
+    pictures of pid 0, which is nobody's number.  Junk detections (pid -1) are dropped.
     """
     samples = [sample for sample in samples if sample.pid != -1]
     cameras: dict[int, set[int]] = {}
@@ -198,7 +198,7 @@ def one_query_per_camera(samples: list[Sample]) -> QueryGallery:
     query, gallery = [], []
     for sample in samples:
         key = (sample.pid, sample.camid)
-        if len(cameras[sample.pid]) > 1 and key not in asked:
+        if sample.pid != 0 and len(cameras[sample.pid]) > 1 and key not in asked:
             asked.add(key)
             query.append(sample)
         else:
@@ -234,10 +234,14 @@ def pictures(root: Path) -> Iterator[Path]:
     files = sorted(
         file
         for file in root.rglob("*")
-        if file.suffix.lower() in _SUFFIXES and file.is_file() and not file.name.startswith(".")
+        # Broken links and pipes, too: whoever reads them finds out, and they are not lost silently.
+        if file.suffix.lower() in _SUFFIXES and not file.is_dir() and not file.name.startswith(".")
     )
     if not files:
-        raise DatasetError(f"{root}: no pictures ({', '.join(sorted(_SUFFIXES))}) in this folder")
+        raise DatasetError(
+            f"{root}: no pictures ({', '.join(sorted(_SUFFIXES))}) in this folder; "
+            "give the one that holds them"
+        )
     return iter(files)
 
 

@@ -74,7 +74,8 @@ def figures(test: QueryGallery, scores: NDArray[np.floating]) -> Figures:
     ranking = metrics.retrieval(scores, query_pids, query_camids, gallery_pids, gallery_camids)
     same_person = query_pids[:, None] == gallery_pids
     apart = query_camids[:, None] != gallery_camids
-    same, different = scores[same_person & apart], scores[~same_person]
+    counted = gallery_pids != -1  # junk
+    same, different = scores[same_person & apart & counted], scores[~same_person & counted]
     values = {
         "rank1": ranking.rank1,
         "rank5": float(ranking.cmc[min(4, len(ranking.cmc) - 1)]),

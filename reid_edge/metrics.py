@@ -2,13 +2,15 @@
 
 NumPy only.  Retrieval follows the Market-1501 protocol (Zheng et al., "Scalable person
 re-identification: a benchmark", ICCV 2015): single query, gallery pictures of the query's
-identity from the query's own camera left out, average precision as the mean of the
-precisions at each true match.  Verification functions take the scores of pairs that show one
-person (`same`) and of pairs that show two (`different`) as two arrays.
+identity from the query's own camera left out.  Average precision is the mean of the precisions
+at each true match, as most of the field computes it; the protocol's first code took trapezoids
+under the curve, which gives a little less.  Verification functions take the scores of pairs that
+show one person (`same`) and of pairs that show two (`different`) as two arrays.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,8 @@ from numpy.typing import NDArray
 from .errors import InputError
 
 Scores = NDArray[np.floating]
+
+_PART = 1 << 20  # pairs at a time, where each would take several temporary numbers
 
 
 @dataclass(frozen=True)
@@ -126,11 +130,22 @@ def equal_error_rate(same: Scores, different: Scores) -> float:
     """The error rate where false accepts and false rejects are equally frequent."""
     _need_both(same, different)
     same, different = np.sort(same), np.sort(different)
-    thresholds = np.concatenate([same, different])
-    rejected = np.searchsorted(same, thresholds, "left") / len(same)
-    accepted = 1 - np.searchsorted(different, thresholds, "left") / len(different)
-    nearest = int(np.argmin(np.abs(rejected - accepted)))
-    return float((rejected[nearest] + accepted[nearest]) / 2)
+
+    def rates(threshold: Any) -> tuple[float, float]:
+        rejected = np.searchsorted(same, threshold, "left") / len(same)
+        return rejected, 1 - np.searchsorted(different, threshold, "left") / len(different)
+
+    def crossed(threshold: Any) -> bool:
+        rejected, accepted = rates(threshold)
+        return bool(rejected >= accepted)
+
+    # One rate rises with the threshold and the other falls, so they are nearest where they cross.
+    found: list[tuple[float, float]] = []
+    for ordered in (same, different):
+        place = bisect_left(ordered, True, key=crossed)
+        found += [rates(threshold) for threshold in ordered[max(place - 1, 0) : place + 1]]
+    rejected, accepted = min(found, key=lambda pair: abs(pair[0] - pair[1]))
+    return float(rejected + accepted) / 2
 
 
 @dataclass(frozen=True)
@@ -157,9 +172,13 @@ def reliability(same: Scores, different: Scores, bins: int = 15) -> Reliability:
     masses = []
     confidences = np.zeros(bins)
     for scores in (same, different):
-        place = np.clip((scores * bins).astype(int), 0, bins - 1)
-        masses.append(np.bincount(place, minlength=bins) / (2 * len(scores)))
-        confidences += np.bincount(place, scores, minlength=bins) / (2 * len(scores))
+        counts = np.zeros(bins)
+        for start in range(0, len(scores), _PART):
+            part = scores[start : start + _PART]
+            place = np.clip((part * bins).astype(int), 0, bins - 1)
+            counts += np.bincount(place, minlength=bins)
+            confidences += np.bincount(place, part, minlength=bins) / (2 * len(scores))
+        masses.append(counts / (2 * len(scores)))
     mass = masses[0] + masses[1]
     with np.errstate(invalid="ignore"):
         return Reliability(mass, confidences / mass, masses[0] / mass)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,21 @@ def test_junk_neither_asks_nor_is_asked_for():
     test = datasets.one_query_per_camera(people)
     assert [sample.path for sample in test.query] == ["2", "3"]
     assert [sample.path for sample in test.gallery] == ["4"]
+
+
+def test_distractors_are_many_people_and_never_ask():
+    people = samples((0, 1), (0, 2), (0, 2), (1, 1), (1, 2), (1, 2))
+    test = datasets.one_query_per_camera(people)
+    assert [sample.path for sample in test.query] == ["3", "4"]
+    assert [sample.path for sample in test.gallery] == ["0", "1", "2", "5"]
+
+
+def test_what_cannot_be_read_is_not_left_out_silently(touch):
+    root = touch("0001_c1_1.jpg")
+    (root / "0002_c1_1.jpg").symlink_to("nowhere")
+    os.mkfifo(root / "0003_c1_1.jpg")
+    (root / "0004_c1_1.jpg").mkdir()
+    assert [sample.pid for sample in datasets.folder(root)] == [1, 2, 3]
 
 
 def test_one_camera_only_cannot_be_a_test():

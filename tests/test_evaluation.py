@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import _tiny
 import numpy as np
 import pytest
@@ -66,6 +68,21 @@ def test_the_figures_are_those_of_the_metrics_on_scores_of_single_predictions(ti
     # Or the figures above would not tell one from another.
     assert 0 < ranking.cmc[0] < ranking.cmc[3] < ranking.cmc[4] < ranking.cmc[5]
     assert len({round(value, 4) for value in found.values()}) >= len(found) - 3
+
+
+def test_junk_in_the_gallery_counts_nowhere(tiny, people):
+    """`market1501_test` drops it, but a test may come from elsewhere."""
+    scores = tiny.score_grid(
+        *(evaluation.embed_files(tiny, part) for part in (people.query, people.gallery))
+    )
+    with_junk = datasets.QueryGallery(
+        people.query,
+        [*people.gallery, dataclasses.replace(people.gallery[0], pid=-1, camid=7)],
+    )
+    more = np.pad(scores, ((0, 0), (0, 1)), constant_values=0.75)
+    found, clean = evaluation.figures(with_junk, more), evaluation.figures(people, scores)
+    assert len(found.same) == len(clean.same)
+    assert {**found.values, "gallery": 10} == {**clean.values, "gallery": 10}
 
 
 def test_files_are_embedded_in_order_in_chunks_of_any_size(tiny, people, monkeypatch):

@@ -158,6 +158,21 @@ def test_the_equal_error_rate_of_cases_worked_out_by_hand():
     ) == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize(("many", "more"), [(150, 230), (1, 9), (9, 1), (1, 1)])
+def test_the_equal_error_rate_is_found_among_all_thresholds(seed, ties, many, more):
+    same, different = verification(seed, ties, many, more)
+    errors = [
+        (sum(s < t for s in same) / many, sum(d >= t for d in different) / more)
+        for t in (*same, *different)
+    ]
+    gap = min(abs(rejected - accepted) for rejected, accepted in errors)
+    best = [sum(pair) / 2 for pair in errors if abs(pair[0] - pair[1]) <= gap + 1e-12]
+    found = metrics.equal_error_rate(same, different)
+    assert min(abs(found - one) for one in best) < 1e-9
+
+
 def reference_calibration_error(same, different, bins):
     total = 0.0
     for index in range(bins):
@@ -176,7 +191,8 @@ def reference_calibration_error(same, different, bins):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("bins", [1, 10, 15])
-def test_the_calibration_error_equals_the_slow_reference(seed, bins):
+def test_the_calibration_error_equals_the_slow_reference(seed, bins, monkeypatch):
+    monkeypatch.setattr(metrics, "_PART", 64)  # so that there are several parts
     same, different = verification(seed)
     found = metrics.calibration_error(same, different, bins)
     assert found == pytest.approx(reference_calibration_error(same, different, bins), abs=1e-6)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .._command import finish, prepare
+from .._text import visible
 from ..errors import OptionError
 from ..reid import ReId
 from . import files, run
@@ -32,6 +33,8 @@ def _measure(arguments: argparse.Namespace) -> int:
         raise OptionError("--out is the new bundle of --calibrate; use --json or --html here")
     if arguments.galleries and arguments.html is None:
         raise OptionError("--galleries are shown in the page: give --html FILE")
+    if arguments.json is not None and arguments.json == arguments.html:
+        raise OptionError("--json and --html are two files: give them two names")
     options = Options(**{name: getattr(arguments, name) for name in Options.__dataclass_fields__})
     options.check()
     earlier = files.read(arguments.compare) if arguments.compare else None
@@ -53,7 +56,9 @@ def _measure(arguments: argparse.Namespace) -> int:
     if arguments.html is not None:
         from .html import page
 
-        files.write(arguments.html, page(report, sheets, changes, doubts))
+        # Pictures of people are for whoever asked for them.
+        mode = 0o600 if sheets else 0o644
+        files.write(arguments.html, page(report, sheets, changes, doubts), mode)
     return 0
 
 
@@ -63,6 +68,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     for name in ("dataset", "compare", "html"):
         if getattr(arguments, name) is not None:
             raise OptionError(f"--calibrate measures nothing else; run again with --{name} alone")
+    if len(arguments.precision) > 1 and arguments.precision != DEFAULT_PRECISIONS:
+        raise OptionError("--calibrate fits one precision: give --precision fp32, or another one")
     if arguments.json is not None:
         files.check_writable(arguments.json)
     from . import recalibrate, table, threads
@@ -116,7 +123,7 @@ class _Display:
         self._progress.stop()
 
     def step(self, text: str) -> None:
-        self._progress.update(self._task, description=text, count="")
+        self._progress.update(self._task, description=visible(text), count="")
 
     def pictures(self, total: int) -> Callable[[int], None]:
         done = 0

@@ -48,7 +48,7 @@ class Cache:
 
     Attributes:
         hits, misses: pictures found, and pictures not found, so far.
-        problem: why entries could not be written, or None.
+        problem: why entries are not kept, or None.
     """
 
     def __init__(self, reid: ReId, root: Path | None, most_bytes: int = MOST_BYTES) -> None:
@@ -67,9 +67,9 @@ class Cache:
         ]
         self._key = json.dumps(key).encode()
         self._size = reid.bundle.embedding_size
-        self._root, self._most_bytes = root, most_bytes
+        self.problem = _objection(root) if root is not None else None
+        self._root, self._most_bytes = None if self.problem else root, most_bytes
         self.hits = self.misses = 0
-        self.problem: str | None = None
 
     def find(self, hashes: Sequence[bytes]) -> NDArray[np.float32] | None:
         """The embeddings (n, d) of pictures of these SHA-256, or None."""
@@ -128,6 +128,17 @@ class Cache:
                 return
             path.unlink(missing_ok=True)
             total -= size
+
+
+def _objection(root: Path) -> str | None:
+    """Why a folder is no place for embeddings: others could read them, or put theirs there."""
+    try:
+        status = root.stat()
+    except OSError:  # not there yet, or told when something is to be written
+        return None
+    if status.st_uid == os.geteuid() and not status.st_mode & 0o077:
+        return None
+    return f"{root}: embeddings are not kept, for others may enter it; chmod 700 or remove it"
 
 
 def graph_name(reid: ReId) -> str:

@@ -63,13 +63,13 @@ def doubts(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Why the two reports may not be comparable."""
     told = []
     for what, path in (
-        ("processor", ("machine", "cpu")),
-        ("number of processors", ("machine", "processors_allowed")),
-        ("packages", ("machine", "packages")),
-        ("model", ("model", "name")),
+        ("another processor", ("machine", "cpu")),
+        ("another number of processors", ("machine", "processors_allowed")),
+        ("other packages", ("machine", "packages")),
+        ("another model", ("model", "name")),
     ):
         if (then := _dig(old, path)) != (now := _dig(new, path)):
-            told.append(f"another {what} then ({str(then)[:120]}) than now ({str(now)[:120]})")
+            told.append(f"{what} then ({str(then)[:120]}) than now ({str(now)[:120]})")
     before = {_name(run): run for run in _list(old, "runs")}
     names = [_name(run) for run in new["runs"]]
     if not before.keys() & set(names):
@@ -78,8 +78,8 @@ def doubts(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         earlier = before.get(_name(run))
         if earlier is not None and earlier.get("graph_sha256") != run["graph_sha256"]:
             told.append(f"{_name(run)}: another graph then than now")
-        data = [_dig(one, ("accuracy", "dataset")) for one in (earlier, run)]
-        if None not in data and data[0] != data[1]:
+        both = all(_dig(one, ("accuracy",)) for one in (earlier, run))
+        if both and _data(earlier) != _data(run):
             told.append(f"{_name(run)}: accuracy was measured on other data then")
     return told
 
@@ -102,12 +102,18 @@ def _figures(
             spread = _noise(_NOISE, then, one)
             name = f"images/s, batch {one['batch']}"
             yield name, was, one["images_per_second"], True, spread * was
-    if _dig(old, ("accuracy", "dataset")) != _dig(new, ("accuracy", "dataset")):
+    if _data(old) != _data(new):
         return
     for figure, better in _ACCURACY:
         was, now = (_number(one, ("accuracy", "figures", figure)) for one in (old, new))
         if was is not None and now is not None:
             yield figure, was, now, better, _SAME_ACCURACY
+
+
+def _data(run: Any) -> list[Any]:
+    """What accuracy was measured on: a folder of one name may hold other pictures now."""
+    counts = ("dataset", "pictures", "skipped", "pairs_same", "pairs_different")
+    return [_dig(run, ("accuracy", name)) for name in counts]
 
 
 def _noise(least: float, *sections: Any) -> float:

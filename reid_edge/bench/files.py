@@ -18,10 +18,12 @@ def check_writable(path: Path) -> None:
     """Refuse an output that cannot be written, before anything is measured.
 
     Raises:
-        ReportError: it is a folder, or its folder is missing or closed.
+        ReportError: it is a folder or a device, or its folder is missing or closed.
     """
     if path.is_dir():
         raise ReportError(f"{path}: is a folder; give a file")
+    if path.exists() and not path.is_file():  # a pipe or /dev/stdout would be replaced by a file
+        raise ReportError(f"{path}: is not a regular file; give a new file")
     if not path.parent.is_dir():
         raise ReportError(f"{path}: there is no folder {path.parent}; make it first")
     try:
@@ -31,14 +33,14 @@ def check_writable(path: Path) -> None:
         raise ReportError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def write(path: Path, text: str) -> None:
-    """Write a report.
+def write(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a report, for those to read whom `mode` allows it.
 
     Raises:
         ReportError: it cannot be written.
     """
     try:
-        write_whole(path, text.encode())
+        write_whole(path, text.encode(), mode)
     except OSError as error:
         raise ReportError(f"{path}: cannot be written ({error.strerror})") from error
 

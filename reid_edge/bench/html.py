@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
+from .._text import visible
 from .compare import Change
 from .galleries import Candidate, Sheet
 from .plots import Axis, Series, bars, histogram, lines
-from .stages import STAGES
+from .stages import GPU_STAGES, STAGES
 from .table import accuracy_rows, machine_line, speed_rows
 
 Runs = list[dict[str, Any]]
@@ -65,24 +66,24 @@ def page(
     title = f"reid_edge: {model['name']} {model['version']}"
     titles = [_name(run) for run in runs]
     parts = [
-        f"<h1>{escape(title)}</h1>",
-        f'<p class="about">{escape(machine_line(report["machine"]))}</p>',
-        f'<p class="about">reid_edge {escape(report["reid_edge"])}, measured '
-        f"{escape(report['created'])}; weights: {escape(model['licence'])}</p>",
-        *(f'<p class="warning">{escape(text)}</p>' for text in (*report["warnings"], *doubts)),
+        f"<h1>{_text(title)}</h1>",
+        f'<p class="about">{_text(machine_line(report["machine"]))}</p>',
+        f'<p class="about">reid_edge {_text(report["reid_edge"])}, measured '
+        f"{_text(report['created'])}; weights: {_text(model['licence'])}</p>",
+        *(f'<p class="warning">{_text(text)}</p>' for text in (*report["warnings"], *doubts)),
     ]
     if any(any(cells) for _, cells in speed_rows(runs)):
         parts += ["<h2>Speed</h2>", _table(titles, speed_rows(runs)), _plots(runs, _SPEED)]
     if any("accuracy" in run for run in runs):
         data = next(run["accuracy"]["dataset"] for run in runs if "accuracy" in run)
-        parts.append(f"<h2>Accuracy on {escape(data)}</h2>")
+        parts.append(f"<h2>Accuracy on {_text(data)}</h2>")
         parts += [_table(titles, accuracy_rows(runs)), _plots(runs, _ACCURACY)]
     if changes:
         parts += ["<h2>Compared with the earlier report</h2>", _changes(changes)]
     if sheets:
         parts.append("<h2>Ranked galleries</h2>")
         parts.append(
-            f'<p class="about">The query, then its first candidates by {escape(titles[-1])}; '
+            f'<p class="about">The query, then its first candidates by {_text(titles[-1])}; '
             "green: the same person, red: another one.</p>"
         )
         parts += [_sheet(one) for one in sheets]
@@ -92,7 +93,7 @@ def page(
         # Nothing may be fetched, whatever a file name or a dataset's name holds.
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
+        f"<title>{_text(title)}</title><style>{_STYLE}</style></head><body>"
         + "\n".join(parts)
         + "</body></html>\n"
     )
@@ -141,6 +142,12 @@ def _stages(runs: Runs) -> str:
     return bars("From file to score, by stage", "ms a picture", rows) if rows else ""
 
 
+def _gpu_stages(runs: Runs) -> str:
+    told = [(run["precision"], run.get("stages", {}).get("gpu_ms_per_picture")) for run in runs]
+    rows = [(name, [(one, found[one]) for one in GPU_STAGES]) for name, found in told if found]
+    return bars("On the GPU, one batch by itself", "ms a picture", rows) if rows else ""
+
+
 def _curves(runs: Runs, name: str) -> list[tuple[str, Any]]:
     found = [(_name(run), run["accuracy"]["curves"][name]) for run in runs if "accuracy" in run]
     return [(label, curve) for label, curve in found if curve]
@@ -177,7 +184,7 @@ def _calibration(runs: Runs) -> str:
     return lines("Calibration", series, x, y, dots=True, diagonal=True) if series else ""
 
 
-_SPEED: tuple[Callable[[Runs], str], ...] = (_latency, _throughput, _stages)
+_SPEED: tuple[Callable[[Runs], str], ...] = (_latency, _throughput, _stages, _gpu_stages)
 _ACCURACY: tuple[Callable[[Runs], str], ...] = (_roc, _cmc, _calibration)
 
 
@@ -186,9 +193,9 @@ def _plots(runs: Runs, plots: Sequence[Callable[[Runs], str]]) -> str:
 
 
 def _table(titles: list[str], rows: list[tuple[str, list[str]]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in titles)
+    head = "".join(f"<th>{_text(name)}</th>" for name in titles)
     body = "".join(
-        f"<tr><td>{escape(label)}</td>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+        f"<tr><td>{_text(label)}</td>{''.join(f'<td>{_text(cell)}</td>' for cell in cells)}</tr>"
         for label, cells in rows
     )
     return f'<div class="scroll"><table><tr><th></th>{head}</tr>{body}</table></div>'
@@ -196,7 +203,7 @@ def _table(titles: list[str], rows: list[tuple[str, list[str]]]) -> str:
 
 def _changes(changes: Sequence[Change]) -> str:
     rows = "".join(
-        f"<tr><td>{escape(one.run)}: {escape(one.figure)}</td><td>{one.old:.4g}</td>"
+        f"<tr><td>{_text(one.run)}: {_text(one.figure)}</td><td>{one.old:.4g}</td>"
         f'<td>{one.new:.4g}</td><td class="{one.verdict}">{one.verdict}</td></tr>'
         for one in changes
     )
@@ -213,9 +220,14 @@ def _candidate(one: Candidate) -> str:
     score = "query" if one.score is None else f"{one.score:.3f}"
     return (
         f'<div class="{kind}"><img src="{one.image}" alt="{kind}">'
-        f"{score}<br>{escape(one.title)}</div>"
+        f"{score}<br>{_text(one.title)}</div>"
     )
 
 
 def _name(run: dict[str, Any]) -> str:
     return f"{run['backend']} {run['precision']}"
+
+
+def _text(text: str) -> str:
+    """Text from outside: neither mark-up, nor what no UTF-8 file can hold, nor invisible."""
+    return escape(visible(text))

@@ -156,6 +156,11 @@ def _command(*words: str) -> str | None:
     return done.stdout
 
 
+def leading_number(text: str) -> float | None:
+    """The number before a unit: `1234 MiB`; None for `[N/A]`, as Jetsons and MIG slices tell."""
+    return _number((text.split() or [""])[0])
+
+
 def _number(text: str) -> float | None:
     try:
         return float(text)

@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import bundle, calibration, datasets
 from ..bundle import Bundle
+from ..calibration import Calibration
 from ..datasets import Sample
 from ..errors import DatasetError, OptionError, ReportError
 from ..evaluation import labels
@@ -28,6 +29,7 @@ from .accuracy import embed
 from .cache import Cache
 
 RATES = {"far_1e-2": 1e-2, "far_1e-3": 1e-3}
+_FEW = 10  # false accepts
 MOST = 4000  # pictures: pairs grow with their square
 
 
@@ -74,9 +76,21 @@ def recalibrate(
         "head_before": asdict(before),
         "thresholds": {name: asdict(value) for name, value in found.thresholds.items()},
         "bundle": str(out),
+        "warnings": _warnings(found, len(embedded.skipped)),
     }
     _write(reid.bundle, out, section)
     return section
+
+
+def _warnings(found: Calibration, skipped: int) -> list[str]:
+    told = [f"unreadable pictures left out: {skipped}"] if skipped else []
+    for name, rate in RATES.items():
+        if (accepted := int(rate * found.different)) < _FEW:
+            told.append(
+                f"{found.different:,} pairs of two people are few: the threshold {name} lets "
+                f"{accepted} of them pass, and hangs on these; add people"
+            )
+    return told
 
 
 def check(reid: ReId, out: Path) -> None:
@@ -97,6 +111,11 @@ def check(reid: ReId, out: Path) -> None:
 def _samples(spec: str) -> tuple[list[Sample], int]:
     """The pictures to fit on, and how many there are in all."""
     layout, separator, path = spec.partition(":")
+    if separator and layout in ("market1501", "cuhk03", "pairs"):
+        raise DatasetError(
+            f"{spec}: --calibrate takes a folder of PID_cCAM_* pictures, or pku:DIR; of a "
+            "benchmark, give pictures outside its test, such as its folder bounding_box_train"
+        )
     if separator and layout in ("folder", "pku"):
         read = datasets.pku if layout == "pku" else datasets.folder
         found = read(Path(path).expanduser())
@@ -126,6 +145,9 @@ def _write(old: Bundle, out: Path, section: dict[str, Any]) -> None:
     described["version"] = f"{old.version}+calibrated"
     described["head"] = {"type": "cosine", **section["head"]}
     described["thresholds"] = section["thresholds"]
+    # Ranking and cosines do not depend on the head, but the decisions that flipped do.
+    for gate in described["gates"].values():
+        gate.setdefault("head", section["head_before"])
     # The old figures were measured with the old scores.
     described["figures"] = {
         f"calibrated_on/{name}": section[name]

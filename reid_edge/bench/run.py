@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
+from .._command import in_options
+from .._files import read_regular
 from .._version import __version__
 from ..errors import OptionError, PrecisionUnavailableError
-from ..reid import ReId
 from . import accuracy, cache, machine, speed, threads
 from .accuracy import Measured
 from .galleries import Sheet, sheet
+from .stages import TimedReId
 from .startup import cold_start
 from .tasks import RetrievalTask, Task, open_task
 
 SCHEMA = "reid_edge.bench"
 SCHEMA_VERSION = 1
 SCENARIOS = ("latency", "throughput", "accuracy", "all")
+PRECISIONS = ("auto", "fp32", "fp16", "int8")
 DEFAULT_PRECISIONS = ("fp32", "auto")
 _MOST_BATCH = 1024
+_MOST_RECORD = 1 << 20  # bytes
 _FEW_PAIRS = 10_000  # ten false accepts at a rate of 0.1 %
 
 
@@ -58,6 +61,9 @@ class Options:
             raise OptionError(
                 f"--scenario {self.scenario} reads no dataset; use --scenario accuracy or all"
             )
+        for name in self.precision:  # at once, not after the first ones were measured
+            if name not in PRECISIONS:
+                raise OptionError(f"--precision {name!r}: give some of {', '.join(PRECISIONS)}")
         if not 0.05 <= self.duration <= 3600:
             raise OptionError("--duration: give seconds in 0.05...3600")
         if not self.batch or any(not 1 <= size <= _MOST_BATCH for size in self.batch):
@@ -141,7 +147,7 @@ def run(options: Options, display: Display) -> tuple[dict[str, Any], list[Sheet]
                         sheets = sheet(reid, measured.task.test, measured.embeddings, count)
         except PrecisionUnavailableError as error:
             refusal = refusal or error
-            report["warnings"].append(f"{precision} was not measured: {error}")
+            report["warnings"].append(f"{precision} was not measured: {in_options(str(error))}")
             continue
     if not report["runs"] and refusal is not None:
         raise refusal
@@ -150,11 +156,11 @@ def run(options: Options, display: Display) -> tuple[dict[str, Any], list[Sheet]
 
 
 @contextmanager
-def _opened(options: Options, precision: str) -> Iterator[tuple[ReId, dict[str, Any]]]:
+def _opened(options: Options, precision: str) -> Iterator[tuple[TimedReId, dict[str, Any]]]:
     """A running model, and the report's section about it."""
     before = _gpu_memory()
-    engine = _engine(options, precision)
-    with ReId(**options.model_options(precision)) as reid:
+    reid = TimedReId(**options.model_options(precision))
+    with reid:
         info = reid.info()
         graph = cache.graph_name(reid)
         on_gpu = not info["device"].lower().startswith("cpu")
@@ -168,30 +174,30 @@ def _opened(options: Options, precision: str) -> Iterator[tuple[ReId, dict[str, 
                 "device": info["device"],
                 "graph": graph,
                 "graph_sha256": reid.bundle.graph(graph).sha256,
-                "engine": engine,
+                "engine": _engine(options, precision, info["backend"]),
                 "gpu_memory_mib": None if before is None or after is None else after - before,
             },
         )
 
 
-def _engine(options: Options, precision: str) -> dict[str, Any] | None:
-    """For TensorRT: the plan, and how long it took to build if it was not there yet."""
-    if options.backend not in ("tensorrt", "tensorrt_rtx"):
+def _engine(options: Options, precision: str, backend: str) -> dict[str, Any] | None:
+    """The plan that a TensorRT backend runs, and how long it took to build, whenever that was."""
+    if backend not in ("tensorrt", "tensorrt_rtx"):
         return None
     from ..building import build
 
     wanted = options.model_options(precision)
-    begun = time.perf_counter()
-    found = build(**{**wanted, "device": options.device or "cuda"})
-    seconds = time.perf_counter() - begun
+    # It was built when the model was opened, so it is there; if not, the disk refused it then.
+    found = build(**{**wanted, "backend": backend, "device": options.device or "cuda"})
+    record = json.loads(read_regular(found.path.with_suffix(".json"), _MOST_RECORD))
     return {
-        "sha256": hashlib.sha256(found.path.read_bytes()).hexdigest(),
+        "sha256": record["plan_sha256"],
         "bytes": found.path.stat().st_size,
-        "build_seconds": seconds if found.is_new else None,
+        "build_seconds": record.get("build_seconds"),
     }
 
 
-def _speed(reid: ReId, options: Options, section: dict[str, Any], display: Display) -> None:
+def _speed(reid: TimedReId, options: Options, section: dict[str, Any], display: Display) -> None:
     name, duration = section["precision"], options.duration
     if options.scenario in ("latency", "all"):
         display.step(f"{name}: cold start in fresh processes")
@@ -212,7 +218,7 @@ def _speed(reid: ReId, options: Options, section: dict[str, Any], display: Displ
 
 
 def _accuracy(
-    reid: ReId,
+    reid: TimedReId,
     options: Options,
     task: Task,
     section: dict[str, Any],
@@ -240,7 +246,7 @@ def _accuracy(
     return measured
 
 
-def _model(reid: ReId) -> dict[str, Any]:
+def _model(reid: TimedReId) -> dict[str, Any]:
     found = reid.bundle
     return {
         "name": found.name,
@@ -270,5 +276,6 @@ def _unstable(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def _gpu_memory() -> float | None:
+    """Of the only GPU; with several, nobody knows here which of them is used."""
     found = machine.gpus()
-    return float(found[0]["memory.used"].split()[0]) if found else None
+    return machine.leading_number(found[0]["memory.used"]) if len(found) == 1 else None

@@ -17,7 +17,7 @@ import numpy as np
 from ..images import Picture
 from ..reid import ReId
 from .pictures import generate, save
-from .stages import Passes, watch
+from .stages import Passes, TimedReId
 from .timing import measure
 
 CROPS = 8  # people in one frame of the multi-stream scenario
@@ -48,16 +48,16 @@ def multi_stream(reid: ReId, duration: float) -> dict[str, Any]:
     return {"crops": CROPS, **timing.described(), "histogram": _histogram(timing.seconds)}
 
 
-def throughput(reid: ReId, batch: int, duration: float) -> dict[str, Any]:
+def throughput(reid: TimedReId, batch: int, duration: float) -> dict[str, Any]:
     """`ReId.embed` on `batch` decoded pictures a call."""
     turn = _turns(generate(max(_STOCK, batch)), batch)
-    stopwatch, engine = watch(reid), []
+    engine: list[float] = []
 
     def embed() -> None:
         reid.embed(next(turn))
-        engine.append(stopwatch.take()[0])
+        engine.append(reid.take()[0])
 
-    stopwatch.take()
+    reid.take()
     timing = measure(embed, duration)
     counted = zip(engine[-len(timing.seconds) :], timing.seconds, strict=True)
     share = statistics.median(within / whole for within, whole in counted)
@@ -72,7 +72,7 @@ def throughput(reid: ReId, batch: int, duration: float) -> dict[str, Any]:
     }
 
 
-def stages(reid: ReId, duration: float) -> dict[str, Any]:
+def stages(reid: TimedReId, duration: float) -> dict[str, Any]:
     """Files to scores, stage by stage, on JPEG files of generated pictures."""
     with tempfile.TemporaryDirectory() as name:
         passes = Passes(reid, save(generate(_STAGE_PICTURES), Path(name)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._text import visible
 from .compare import Change
+from .stages import GPU_STAGES, STAGES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +25,8 @@ ACCURACY = (
     ("accuracy at 0.5", "accuracy_at_0.5"),
     ("calibration error", "calibration_error"),
 )
+
+_ENOUGH = 100  # calls, for a 99th percentile
 
 
 def show(report: dict[str, Any], console: Console) -> None:
@@ -79,6 +82,8 @@ def show_calibration(section: dict[str, Any], console: Console) -> None:
         told = f"{found['score']:.4f} (95 %: {found['low']:.4f} to {found['high']:.4f})"
         rows.append((f"threshold {name}", [told]))
     console.print(_table(f"calibrated on {section['data']}", [""], rows))
+    for warning in section["warnings"]:
+        console.print(_plain(f"warning: {warning}"), style="yellow")
     for reason in section["skipped_first"]:
         console.print(_plain(f"left out: {reason}"), style="yellow")
     console.print(_plain(f"new bundle: {section['bundle']}"))
@@ -119,7 +124,8 @@ def speed_rows(runs: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
             for run in runs
         ]
         rows.append((f"images/s, batch {batch}", [_images(one) for one in found]))
-    for name in ("decode", "resize", "engine", "head", "other"):
+        rows.append(("  of the engine alone", [_engine_images(one) for one in found]))
+    for name in STAGES:
         rows.append(
             (
                 f"{name}, ms a picture",
@@ -127,6 +133,7 @@ def speed_rows(runs: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
             )
         )
     rows += [
+        ("H2D / compute / D2H, ms a picture", [_gpu_stages(run) for run in runs]),
         (
             "outside the engine: of files / of pictures",
             cells(
@@ -165,7 +172,7 @@ def speed_rows(runs: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
             "engine build, s",
             [
                 f"{run['engine']['build_seconds']:.1f}"
-                if run["engine"] and run["engine"]["build_seconds"]
+                if run["engine"] and run["engine"]["build_seconds"] is not None
                 else ""
                 for run in runs
             ],
@@ -213,17 +220,28 @@ def _frame(section: dict[str, Any]) -> str:
     return f"{section['p50_ms']:.2f} / {section['p99_ms']:.2f}{_mark(section)}"
 
 
+def _gpu_stages(run: dict[str, Any]) -> str:
+    found = run.get("stages", {}).get("gpu_ms_per_picture")
+    return " / ".join(f"{found[name]:.3f}" for name in GPU_STAGES) if found else ""
+
+
 def _images(section: dict[str, Any] | None) -> str:
     if section is None:
         return ""
-    return (
-        f"{section['images_per_second']:.1f} ± {50 * section['spread']:.0f} %{_mark(section)}, "
-        f"engine {section['engine_images_per_second']:.1f}"
-    )
+    spread = f"{50 * section['spread']:.0f} %"
+    return f"{section['images_per_second']:.1f} ± {spread}{_mark(section)}"
+
+
+def _engine_images(section: dict[str, Any] | None) -> str:
+    return "" if section is None else f"{section['engine_images_per_second']:.1f}"
 
 
 def _mark(section: dict[str, Any]) -> str:
-    return "" if section["stable"] else " (unstable)"
+    """What a reader must know of a figure: a 99th percentile needs a hundred calls."""
+    told = [] if section["stable"] else ["unstable"]
+    if "p99_ms" in section and section["calls"] < _ENOUGH:
+        told.append(f"{section['calls']} calls")
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _whole(number: float | None) -> str:

@@ -117,7 +117,7 @@ class RetrievalTask:
             rows = slice(start, min(start + _ROWS, count))
             grid = reid.score_grid(embeddings[rows], embeddings[count:])
             itself = (query_pids[rows, None] == pids) & (query_camids[rows, None] == camids)
-            yield grid[~itself]
+            yield grid[~itself & (pids != -1)]
 
 
 @dataclass(frozen=True)

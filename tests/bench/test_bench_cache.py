@@ -91,6 +91,21 @@ def test_a_pipe_in_its_place_does_not_block(cache, tmp_path):
     assert cache.find(HASHES) is None
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o702])
+def test_a_folder_that_others_may_enter_is_not_used(cache, tiny, tmp_path, mode):
+    (tmp_path / "kept").chmod(mode)
+    again = Cache(tiny, tmp_path / "kept")
+    assert "chmod 700" in again.problem
+    assert again.find(HASHES) is None
+    again.keep(HASHES[:1], ROWS[:1])
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+
+
+def test_a_folder_of_another_user_is_not_used(cache, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    assert Cache(tiny, tmp_path / "kept").find(HASHES) is None
+
+
 def test_the_oldest_entries_go_when_there_are_too_many(tiny, tmp_path):
     cache = Cache(tiny, tmp_path / "kept", most_bytes=3 * len(saved(ROWS[:1])))
     for number, one in enumerate(HASHES):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 
 import _tiny
 import pytest
@@ -58,6 +60,7 @@ def test_the_page_with_everything(run, people, tmp_path):
     assert page.count("<svg") == 6
     assert page.count("data:image/jpeg;base64") == 2 * 11
     assert "Compared with the earlier report" in page
+    assert stat.S_IMODE((tmp_path / "a.html").stat().st_mode) == 0o600  # pictures of people
 
 
 def test_pictures_are_in_the_page_only_on_request(run, people, tmp_path):
@@ -88,6 +91,7 @@ def test_precisions_are_set_against_fp32(run, people, tmp_path, monkeypatch):
     assert (drift["flips"], drift["mAP"]) == (0, 0)
     assert any(text.startswith("fp16 was not measured") for text in report["warnings"])
     assert "fp16 was not measured" in out
+    assert "use --precision fp32 here" in " ".join(out.split())
 
 
 def test_corrupt_pictures_are_told(run, people, tmp_path):
@@ -122,8 +126,9 @@ def test_a_calibration_is_told_in_json_too(run, people, tmp_path, picture_file):
         (["--duration", "nan"], 2, "--duration"),
         (["--batch", "0"], 2, "--batch"),
         (["--batch", "4096"], 2, "--batch"),
-        (["--precision", "fp64"], 2, "no precision 'fp64'"),
-        (["--precision", "fp16"], 2, "fp16 is for GPUs"),
+        (["--precision", "fp64"], 2, "--precision 'fp64': give some of auto"),
+        (["--precision", "fp16"], 2, "use --precision fp32 here"),
+        (["--precision", "fp32", "fp64"], 2, "'fp64': give some of auto"),
         (["--backend", "abacus"], 2, "no backend"),
         (["--out", "a"], 2, "--calibrate"),
         (["--calibrate", "a"], 2, "--out DIR"),
@@ -133,12 +138,17 @@ def test_a_calibration_is_told_in_json_too(run, people, tmp_path, picture_file):
         (["--compare", "missing.json"], 1, "cannot be read"),
         (["--json", "missing/a.json"], 1, "make it first"),
         (["--html", "."], 1, "is a folder"),
+        (["--html", "pipe"], 1, "not a regular file"),
+        (["--json", "a", "--html", "a"], 2, "two names"),
+        (["--calibrate", "a", "--out", "b", "--precision", "int8", "fp16"], 2, "one precision"),
+        (["--calibrate", "market1501:a", "--out", "b"], 1, "bounding_box_train"),
     ],
 )
 def test_wrong_usage_is_one_line_that_says_what_to_do(
     run, arguments, code, advice, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
     found, out, err = run(*arguments)
     assert (found, out) == (code, "")
     assert err.startswith("error: ")
@@ -153,3 +163,28 @@ def test_galleries_of_a_pairs_file_are_refused(run, people):
     )
     assert code == 2
     assert "not pairs" in err
+
+
+def test_names_that_no_page_can_hold_are_shown_escaped(run, people, tmp_path):
+    """A file name that is no UTF-8, and what an earlier report may hold."""
+    (people / os.fsdecode(b"0001_c1_\xff\x1b[31m<b>.png")).write_bytes(b"no picture")
+    old = {"schema": "reid_edge.bench", "schema_version": 1, "machine": {"cpu": "\ud800\u202e<b>"}}
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    code, out, err = run(
+        "--dataset", f"folder:{people}", "--scenario", "accuracy", "--html", tmp_path / "a.html",
+        "--json", tmp_path / "a.json", "--compare", tmp_path / "old.json",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    page = (tmp_path / "a.html").read_text()
+    for shown in (r"0001_c1_\udcff\x1b[31m&lt;b&gt;.png", r"\ud800\u202e&lt;b&gt;"):
+        assert shown in page
+    assert "\x1b[31m" not in out
+    json.loads((tmp_path / "a.json").read_text())
+
+
+def test_the_table_fits_a_terminal_of_80_columns(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = run("--scenario", "throughput")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    assert "of the engine alone" in out

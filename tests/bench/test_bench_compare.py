@@ -77,6 +77,13 @@ def test_figures_of_other_data_are_not_compared():
     ]
 
 
+def test_a_folder_that_holds_other_pictures_now_is_other_data():
+    old, new = report(), report(mAP=0.9)
+    old["runs"][0]["accuracy"]["pictures"], new["runs"][0]["accuracy"]["pictures"] = 100, 101
+    assert "mAP" not in verdicts(old, new)
+    assert compare.doubts(old, new) == ["openvino fp32: accuracy was measured on other data then"]
+
+
 def test_doubts_name_what_differs():
     old = report()
     old["machine"]["cpu"] = "B"

@@ -44,7 +44,8 @@ class Page(HTMLParser):
 
 def report(**changes):
     """A report of one run with speed and accuracy."""
-    timing = {"p50_ms": 2.0, "p90_ms": 3.0, "p99_ms": 4.0, "spread": 0.01, "stable": True}
+    timing = {"p50_ms": 2.0, "p90_ms": 3.0, "p99_ms": 4.0}
+    timing |= {"calls": 200, "spread": 0.01, "stable": True}
     run = {
         "backend": "openvino",
         "precision": "int8+fp32",
@@ -132,6 +133,15 @@ def test_the_page_asks_for_nothing_and_runs_nothing():
     assert sources == ["data:image/jpeg;base64,AA=="] * 2
     assert not any(name.startswith("on") for name, _ in page.attributes)
     assert any("default-src 'none'" in (value or "") for _, value in page.attributes)
+
+
+def test_a_99th_percentile_of_few_calls_says_so():
+    whole = report()
+    whole["runs"][0]["single_stream"] |= {"calls": 33}
+    whole["runs"][0]["multi_stream"] = {**whole["runs"][0]["multi_stream"], "stable": False}
+    text = " ".join(Page(html.page(whole)).text)
+    assert "2.00 / 3.00 / 4.00 (33 calls)" in text
+    assert "2.00 / 4.00 (unstable)" in text
 
 
 def test_galleries_have_green_and_red_frames():

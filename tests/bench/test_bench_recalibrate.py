@@ -63,6 +63,29 @@ def test_the_rest_of_the_bundle_is_kept(tiny_folder, tiny, crowd, tmp_path):
     assert os.listdir(tmp_path / "out") == os.listdir(tiny_folder)
 
 
+def test_gates_keep_the_head_that_they_were_judged_with(crowd, tmp_path):
+    source = _tiny.write_all_graphs(tmp_path / "model", int8=True)
+    for step, name in (("model", "one"), ("one", "two")):
+        with ReId(tmp_path / step, backend="openvino", precision="fp32") as reid:
+            calibrated(reid, crowd, tmp_path / name)
+    before, after = (
+        json.loads((folder / "bundle.json").read_text()) for folder in (source, tmp_path / "two")
+    )
+    assert before["gates"]
+    head = {name: before["head"][name] for name in ("scale", "bias")}
+    assert after["gates"] == {
+        name: {**gate, "head": head} for name, gate in before["gates"].items()
+    }
+    assert bundle.load(tmp_path / "two").gates == bundle.load(source).gates
+
+
+def test_few_pairs_are_told(tiny, crowd, tmp_path):
+    (crowd / "0002_c1s1_000002_00.png").write_bytes(b"no picture")
+    told = calibrated(tiny, crowd, tmp_path / "out")["warnings"]
+    assert told[0] == "unreadable pictures left out: 1"
+    assert [text.split("threshold ")[1].split()[0] for text in told[1:]] == ["far_1e-2", "far_1e-3"]
+
+
 def test_the_model_s_card_and_licence_go_along(crowd, tmp_path):
     source = _tiny.write(tmp_path / "model")
     (source / "README.md").write_text("the card")
