@@ -44,13 +44,13 @@ class Contender:
 
 
 def our_own(model: bundle.Bundle) -> list[Contender]:
-    """The default model in FP32, and in INT8 where the CPU has it.
+    """A model of ours in FP32, and in INT8 where both it and the CPU have it.
 
     `auto` is one of the two, and is named in the precision.
     """
     auto = backends.choose(model, "openvino", "auto", "cpu").precision
     found = []
-    for precision in cpu_precisions():
+    for precision in (each for each in cpu_precisions() if each in model.graphs):
         backend = backends.choose(model, "openvino", precision, "cpu")
         label = f"{precision} (auto)" if backend.precision == auto else precision
         found.append(
@@ -125,11 +125,17 @@ def _compile(path: Path, hint: str, shape: tuple[int, ...]) -> Any:
     from openvino import Layout, Type
     from openvino.preprocess import PrePostProcessor
 
+    height, width = shape[1:3]
+    wanted = f"{path}: is no network of raw BGR pictures (n, 3, {height}, {width})"
     core = openvino.Core()
     try:
         model = core.read_model(path)
-        if len(model.inputs) != 1 or len(model.outputs) != 1:
-            raise OptionError(f"{path}: has more than one input or output; move it elsewhere")
+        taken = [port.partial_shape for port in model.inputs]
+        # A reshape would bring another input to this size, and its embeddings to nonsense.
+        if len(model.outputs) != 1 or [str(each) for each in taken] not in (
+            [f"[{batch},3,{height},{width}]"] for batch in ("1", "?")
+        ):
+            raise OptionError(f"{wanted}, but of {', '.join(map(str, taken))}; move it elsewhere")
         steps = PrePostProcessor(model)
         steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
         steps.input().model().set_layout(Layout("NCHW"))
@@ -142,10 +148,9 @@ def _compile(path: Path, hint: str, shape: tuple[int, ...]) -> Any:
         }
         return core.compile_model(model, "CPU", settings).create_infer_request()
     except RuntimeError as error:
-        height, width = shape[1:3]
+        reason = str(error).strip().splitlines()[-1][:200]
         raise OptionError(
-            f"{path}: is no network of raw BGR pictures (n, 3, {height}, {width}) that OpenVINO "
-            f"compiles ({str(error).strip().splitlines()[-1][:200]}); move it elsewhere"
+            f"{wanted} that OpenVINO compiles ({reason}); move it elsewhere"
         ) from error
 
 

@@ -111,8 +111,9 @@ def _draw(leaf: str, shape: tuple[int, ...], rng: np.random.Generator) -> NDArra
         "bias": (-0.5, 0.5),
     }
     if leaf in ranges:
-        return rng.uniform(*ranges[leaf], shape).astype(np.float32)
+        low, high = ranges[leaf]
+        return rng.uniform(low, high, shape).astype(np.float32)
     # He et al. (ICCV 2015) for convolutions; the dense layers keep the variance as it is.
     gain = 2 if len(shape) == 4 else 1
-    kernel = rng.standard_normal(shape) * np.sqrt(gain / np.prod(shape[:-1]))
-    return kernel.astype(np.float32)
+    deviation = np.float32(np.sqrt(gain / np.prod(shape[:-1])))
+    return rng.standard_normal(shape, np.float32) * deviation

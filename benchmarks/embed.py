@@ -7,6 +7,7 @@ collecting is what comes on top of the engine.  `speedup` is the share of the en
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,8 @@ def run(batch: int = 32, repeats: int = 4, rounds: int = 15) -> dict[str, Any]:
             ready = np.empty((batch, reid.bundle.height, reid.bundle.width, 3), np.uint8)
             images.fill(ready, given, reid.bundle.resize)
             found = side_by_side(
-                _repeat(lambda reid=reid: reid.embed(given), repeats),  # type: ignore[misc]
-                _repeat(lambda engine=engine, ready=ready: engine.run(ready), repeats),  # type: ignore[misc]
+                _repeat(partial(reid.embed, given), repeats),
+                _repeat(partial(engine.run, ready), repeats),
                 rounds,
                 _TARGET,
             )

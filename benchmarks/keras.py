@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +58,15 @@ def run(
                 difference = float(np.abs(reid.predict(first, second) - expected).max())
                 _check(precision, difference)
                 figures[f"one against {many}, {precision} against Keras"] = side_by_side(
-                    lambda reid=reid: reid.predict(one, others),  # type: ignore[misc]
-                    lambda: original.predict([one] * len(others), others),
+                    partial(reid.predict, one, others),
+                    partial(original.predict, [one] * len(others), others),
                     rounds,
                     _ONE_AGAINST_MANY,
                 )
                 figures[f"{disjoint} disjoint pairs, {precision} against Keras"] = {
                     **side_by_side(
-                        lambda reid=reid: reid.predict(first, second),  # type: ignore[misc]
-                        lambda: original.predict(first, second),
+                        partial(reid.predict, first, second),
+                        partial(original.predict, first, second),
                         rounds,
                         _DISJOINT,
                     ),

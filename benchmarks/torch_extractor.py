@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,8 @@ def run(pictures: int = 32, rounds: int = 9) -> dict[str, Any]:
                         "network, or gets other pictures, so speeds are not compared"
                     )
                 found = side_by_side(
-                    lambda reid=reid: reid.embed(given),  # type: ignore[misc]
-                    lambda embed=embed: embed(given),  # type: ignore[misc]
+                    partial(reid.embed, given),
+                    partial(embed, given),
                     rounds,
                     target,
                 )
@@ -67,8 +68,8 @@ def run(pictures: int = 32, rounds: int = 9) -> dict[str, Any]:
                     "least_cosine": cosine,
                 }
         found = side_by_side(
-            lambda engine=engine: engine.run(batch),  # type: ignore[misc]
-            lambda: _run(session, batch),
+            partial(engine.run, batch),
+            partial(_run, session, batch),
             rounds,
             target,
         )
