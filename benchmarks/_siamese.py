@@ -115,5 +115,6 @@ def _draw(leaf: str, shape: tuple[int, ...], rng: np.random.Generator) -> NDArra
         return rng.uniform(low, high, shape).astype(np.float32)
     # He et al. (ICCV 2015) for convolutions; the dense layers keep the variance as it is.
     gain = 2 if len(shape) == 4 else 1
-    deviation = np.float32(np.sqrt(gain / np.prod(shape[:-1])))
-    return rng.standard_normal(shape, np.float32) * deviation
+    kernel: NDArray[np.float32] = rng.standard_normal(shape, np.float32)
+    kernel *= np.sqrt(gain / np.prod(shape[:-1]))
+    return kernel
