@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable
-from importlib import metadata
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from reid_edge._command import finish, prepare
+from reid_edge.backends import _processor
+from reid_edge.bench import files
+from reid_edge.bench import machine as package_machine
+
+# Thread pools such as ONNX Runtime's spin for a while after their work, waiting for more, and
+# would take a processor from whatever runs right behind them.
+_REST_SECONDS = 0.1
+_PACKAGES = (*package_machine.PACKAGES, "torch", "pillow", "tensorflow-cpu", "tensorflow", "keras")
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -21,50 +28,106 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def side_by_side(
-    ours: Callable[[], object], theirs: Callable[[], object], rounds: int = 9
-) -> dict[str, float]:
-    """Median seconds of both, and the median, lowest and highest of theirs / ours."""
-    ours(), theirs()  # warm-up
-    pairs = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
-    ratios = [b / a for a, b in pairs]
-    return {
-        "ours_seconds": statistics.median(a for a, _ in pairs),
-        "theirs_seconds": statistics.median(b for _, b in pairs),
+def by_turns(ways: Mapping[str, Callable[[], object]], rounds: int = 9) -> dict[str, list[float]]:
+    """Seconds of each way, turn by turn.
+
+    In each turn a way rests until the threads of the one before sleep, runs once untimed, and is
+    timed then.
+    """
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, run in ways.items():
+            time.sleep(_REST_SECONDS)
+            run()
+            found[name].append(seconds(run))
+    return found
+
+
+def compare(
+    ours: Sequence[float], theirs: Sequence[float], target: float | None = None
+) -> dict[str, Any]:
+    """Median seconds of both, and the median, lowest and highest of theirs / ours by turn.
+
+    With a target, also that, and whether the median reaches it.
+    """
+    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+    found = {
+        "ours_seconds": statistics.median(ours),
+        "theirs_seconds": statistics.median(theirs),
         "speedup": statistics.median(ratios),
         "speedup_lowest": min(ratios),
         "speedup_highest": max(ratios),
     }
+    if target is not None:
+        found |= {"target": target, "reached": found["speedup"] >= target}
+    return found
 
 
-def machine() -> dict[str, str]:
-    """The processor and the versions that a figure depends on."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = models[0].partition(":")[2].strip() if models else name
-    versions = {}
-    for package in ("numpy", "opencv-python-headless", "openvino", "onnxruntime"):
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        "cpu": name,
-        "cores": str(os.cpu_count()),
-        "python": platform.python_version(),
-        **versions,
-    }
+def side_by_side(
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    rounds: int = 9,
+    target: float | None = None,
+) -> dict[str, Any]:
+    """`compare` of two ways that take turns."""
+    found = by_turns({"ours": ours, "theirs": theirs}, rounds)
+    return compare(found["ours"], found["theirs"], target)
 
 
-def report(about: str | None, run: Callable[[], dict[str, Any]]) -> None:
-    """Run a benchmark from the command line: print its figures, keep them with --json."""
-    parser = argparse.ArgumentParser(description=about)
+def cpu_precisions() -> tuple[str, ...]:
+    """What `ReId` offers on this CPU: INT8 needs VNNI or AMX."""
+    return ("fp32", "int8") if _processor.has_fast_int8() else ("fp32",)
+
+
+def machine() -> dict[str, Any]:
+    """The package's description of the machine, with the versions of what is compared here.
+
+    The system's name is left out: a kernel's build says more of the place than of the speed.
+    """
+    found = package_machine.describe()
+    del found["system"]
+    return {**found, "packages": package_machine.versions(_PACKAGES)}
+
+
+def say(text: str) -> None:
+    """Tell how far it is; standard output is for the figures."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def report(
+    about: str | None,
+    run: Callable[..., dict[str, Any]],
+    add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+) -> None:
+    """Run a benchmark from the command line: print its figures, keep them with --json.
+
+    Args:
+        about: the benchmark's docstring.
+        run: gives the figures; called with the options as keywords.
+        add_options: adds options beside --json.
+    """
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    arguments = parser.parse_args()
-    result = {"machine": machine(), "figures": run()}
-    text = json.dumps(result, indent=2)
-    print(text)
-    if arguments.json:
-        arguments.json.write_text(text + "\n")
+    add_options(parser)
+    options = vars(parser.parse_args())
+    path: Path | None = options.pop("json")
+    prepare()
+
+    def measure() -> int:
+        if path is not None:
+            files.check_writable(path)
+        described = machine()
+        warning = package_machine.busy(described)
+        if warning is not None:
+            say(f"warning: {warning}")
+        figures = run(**options)
+        warnings = [] if warning is None else [warning]
+        text = files.dump({"machine": described, "warnings": warnings, "figures": figures})
+        print(text, end="")
+        if path is not None:
+            files.write(path, text)
+        return 0
+
+    sys.exit(finish(measure))

@@ -5,6 +5,7 @@ OpenVINO against ONNX Runtime in FP32, and its INT8, on CPUs with VNNI or AMX, a
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def run() -> dict[str, Any]:
                 started[way].run(batch)
 
         for ours, theirs in pairs:
-            found = side_by_side(lambda way=ours: through(way), lambda way=theirs: through(way))
+            found = side_by_side(partial(through, ours), partial(through, theirs))
             figures[f"{' '.join(ours)} against {' '.join(theirs)}, batch {size}"] = {
                 "ours_images_per_second": _PICTURES / found["ours_seconds"],
                 "theirs_images_per_second": _PICTURES / found["theirs_seconds"],

@@ -1,0 +1,160 @@
+"""Networks to compare: our own, and OpenVINO IR files of raw BGR pictures, such as Intel's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_edge import backends, bundle
+from reid_edge.errors import OptionError
+
+from ._measure import cpu_precisions
+
+Embeddings = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A compiled network.
+
+    Attributes:
+        name, precision: for the chart.
+        ours: or a peer.
+        run: uint8 (n, height, width, 3) to float32 (n, d); overwritten by the next call.
+        bgr: the order of the channels that it takes; else RGB.
+        grid: scores (n, m) of embeddings (n, d) and (m, d), higher is more alike.
+    """
+
+    name: str
+    precision: str
+    ours: bool
+    run: Any
+    bgr: bool
+    grid: Any
+
+    @property
+    def label(self) -> str:
+        """Name and precision."""
+        return f"{self.name} {self.precision}"
+
+
+def our_own(model: bundle.Bundle) -> list[Contender]:
+    """A model of ours in FP32, and in INT8 where both it and the CPU have it.
+
+    `auto` is one of the two, and is named in the precision.
+    """
+    auto = backends.choose(model, "openvino", "auto", "cpu").precision
+    found = []
+    for precision in (each for each in cpu_precisions() if each in model.graphs):
+        backend = backends.choose(model, "openvino", precision, "cpu")
+        label = f"{precision} (auto)" if backend.precision == auto else precision
+        found.append(
+            Contender(f"ours: {model.name}", label, True, backend.run, False, model.head.grid)
+        )
+    return found
+
+
+def peers(
+    folders: Sequence[Path], size: tuple[int, int], batches: Sequence[int]
+) -> list[Contender]:
+    """All IR files in folders, each in float32 and, where the CPU computes in it, BF16.
+
+    They are compiled as our backend compiles (one stream, for latency) but for their batches,
+    which are fixed: the best case of OpenVINO.
+
+    Args:
+        folders: with `NAME.xml` and `NAME.bin`; their names must differ.
+        size: height and width of the pictures.
+        batches: sizes that `run` will be called with; another is run in parts.
+
+    Raises:
+        OptionError: no such file, or a network with other inputs and outputs.
+    """
+    import openvino
+
+    files = [path for folder in folders for path in sorted(folder.glob("*.xml"))]
+    if not files:
+        shown = ", ".join(map(str, folders))
+        raise OptionError(f"--models {shown}: no OpenVINO IR (NAME.xml beside NAME.bin) there")
+    core = openvino.Core()
+    capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    hints = {"fp32": "f32", **({"bf16": "bf16"} if "BF16" in capable else {})}
+    return [
+        Contender(path.stem, precision, False, _Peer(path, hint, size, batches), True, _cosines)
+        for path in files
+        for precision, hint in hints.items()
+    ]
+
+
+class _Peer:
+    """An IR file, compiled once for each batch size."""
+
+    def __init__(
+        self, path: Path, hint: str, size: tuple[int, int], batches: Iterable[int]
+    ) -> None:
+        self._requests = {}
+        for batch in {1, *batches}:
+            self._requests[batch] = _compile(path, hint, (batch, *size, 3))
+        self._largest_first = sorted(self._requests, reverse=True)
+
+    def __call__(self, pictures: NDArray[np.uint8]) -> Embeddings:
+        if len(pictures) in self._requests:
+            return self._infer(pictures)
+        found, start = [], 0
+        while start < len(pictures):
+            batch = next(size for size in self._largest_first if size <= len(pictures) - start)
+            found.append(self._infer(pictures[start : start + batch]).copy())
+            start += batch
+        return np.concatenate(found)
+
+    def _infer(self, pictures: NDArray[np.uint8]) -> Embeddings:
+        request = self._requests[len(pictures)]
+        request.infer({0: pictures}, share_inputs=True)
+        data: Embeddings = request.get_output_tensor(0).data
+        return data.reshape(len(pictures), -1)
+
+
+def _compile(path: Path, hint: str, shape: tuple[int, ...]) -> Any:
+    """A request that takes uint8 (n, h, w, 3): conversion and layout are left to OpenVINO."""
+    import openvino
+    from openvino import Layout, Type
+    from openvino.preprocess import PrePostProcessor
+
+    height, width = shape[1:3]
+    wanted = f"{path}: is no network of raw BGR pictures (n, 3, {height}, {width})"
+    core = openvino.Core()
+    try:
+        model = core.read_model(path)
+        taken = [port.partial_shape for port in model.inputs]
+        # A reshape would bring another input to this size, and its embeddings to nonsense.
+        if len(model.outputs) != 1 or [str(each) for each in taken] not in (
+            [f"[{batch},3,{height},{width}]"] for batch in ("1", "?")
+        ):
+            raise OptionError(f"{wanted}, but of {', '.join(map(str, taken))}; move it elsewhere")
+        steps = PrePostProcessor(model)
+        steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
+        steps.input().model().set_layout(Layout("NCHW"))
+        model = steps.build()
+        model.reshape(list(shape))
+        settings = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": "1",
+        }
+        return core.compile_model(model, "CPU", settings).create_infer_request()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1][:200]
+        raise OptionError(
+            f"{wanted} that OpenVINO compiles ({reason}); move it elsewhere"
+        ) from error
+
+
+def _cosines(a: Embeddings, b: Embeddings) -> Embeddings:
+    first, second = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (a, b))
+    scores: Embeddings = first @ second.T
+    return scores

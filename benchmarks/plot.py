@@ -1,0 +1,157 @@
+"""Draw the kept results: every ratio with its range and target, and speed against accuracy.
+
+    python -m benchmarks.plot
+
+reads results/*.json and writes results/ratios.png, and results/peers.png where there is a
+results/peers.json.  Needs matplotlib.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reid_edge._command import finish
+from reid_edge.errors import ReportError
+
+from ._packages import require
+
+_RESULTS = Path(__file__).parent / "results"
+_OURS, _THEIRS, _MISSED = "#1b6ca8", "#777777", "#c0392b"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One bar: how often as fast, from the slowest turn to the fastest."""
+
+    name: str
+    low: float
+    median: float
+    high: float
+    target: float | None
+
+
+def ratios(folder: Path) -> list[Ratio]:
+    """All ratios in a folder's result files, in the order of their files.
+
+    Raises:
+        ReportError: a file that `--json` did not write.
+    """
+    return [
+        Ratio(
+            f"{path.stem}: {name.replace('_', ' ')}",
+            found["speedup_lowest"],
+            found["speedup"],
+            found["speedup_highest"],
+            found.get("target"),
+        )
+        for path, figures in _files(folder)
+        for name, found in figures.items()
+        if isinstance(found, dict) and "speedup" in found
+    ]
+
+
+def draw_ratios(found: Sequence[Ratio], out: Path) -> None:
+    """A dot with its range for each ratio, and a mark at its target."""
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplots(
+        figsize=(11, 1 + 0.32 * len(found)), layout="constrained", dpi=110
+    )
+    for place, ratio in enumerate(reversed(found)):
+        missed = ratio.target is not None and ratio.median < ratio.target
+        colour = _MISSED if missed else _OURS
+        axes.plot([ratio.low, ratio.high], [place, place], color=colour, linewidth=2.5, alpha=0.5)
+        axes.plot(ratio.median, place, "o", color=colour)
+        if ratio.target is not None:
+            axes.plot(ratio.target, place, "|", color="black", markersize=14, markeredgewidth=2)
+    axes.axvline(1, color="grey", linestyle=":")
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(found)), [ratio.name for ratio in reversed(found)], fontsize=8)
+    axes.set_xlabel("times as fast: median of turns, lowest to highest; | is the target")
+    axes.grid(axis="x", alpha=0.3, which="both")
+    figure.savefig(out)
+    pyplot.close(figure)
+
+
+def draw_peers(figures: dict[str, Any], out: Path) -> None:
+    """Images/s against mAP of each network, for both batch sizes."""
+    pyplot = _pyplot()
+    rows = figures["contenders"]
+    batches = sorted(rows[0]["images_per_second"], key=int, reverse=True)
+    figure, every = pyplot.subplots(
+        1, len(batches), figsize=(6.5 * len(batches), 5.5), sharey=True, layout="constrained"
+    )
+    for axes, batch in zip(every, batches, strict=True):
+        for row in rows:
+            at = (row["images_per_second"][batch], row["mAP"])
+            colour = _OURS if row["ours"] else _THEIRS
+            axes.plot(*at, "o" if row["ours"] else "s", color=colour)
+            # Peers' names begin with what they all share.
+            name = row["name"] if row["ours"] else row["name"].rpartition("-")[2]
+            axes.annotate(
+                f"{name} {row['precision']}",
+                at,
+                xytext=(5, 5),
+                textcoords="offset points",
+                fontsize=8,
+                color=colour,
+            )
+        axes.set_xscale("log")
+        axes.margins(x=0.25, y=0.12)
+        axes.set(title=f"batch {batch}", xlabel="images/s, OpenVINO on the CPU")
+        axes.grid(alpha=0.3, which="both")
+    whole = "official test" if figures["whole_protocol"] else "a part only, no protocol"
+    every[0].set_ylabel(f"mAP, {figures['dataset']} ({whole})")
+    figure.savefig(out, dpi=110)
+    pyplot.close(figure)
+
+
+def draw(folder: Path) -> list[Path]:
+    """Draw what a folder of results holds; give the pictures.
+
+    Raises:
+        ReportError: no ratio there, or a file that `--json` did not write.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    found = ratios(folder)
+    if not found:
+        raise ReportError(f"{folder}: holds no results; write them with --json")
+    written = [folder / "ratios.png"]
+    draw_ratios(found, written[0])
+    peers = {path.stem: figures for path, figures in _files(folder)}.get("peers")
+    if peers is not None:
+        written.append(folder / "peers.png")
+        draw_peers(peers, written[1])
+    return written
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted(folder.glob("*.json")):
+        try:
+            yield path, json.loads(path.read_text(encoding="utf-8"))["figures"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ReportError(f"{path}: is no file that --json wrote ({error})") from error
+
+
+def _pyplot() -> Any:
+    require("matplotlib", "matplotlib").use("Agg")
+    return require("matplotlib.pyplot", "matplotlib")
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--results", type=Path, default=_RESULTS, metavar="FOLDER")
+    for path in draw(parser.parse_args().results):
+        print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(finish(_main))
