@@ -10,8 +10,8 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_edge import ReId, images
-from reid_edge.bench.stages import Stopwatch, watch
+from reid_edge import images
+from reid_edge.bench.stages import TimedReId
 
 from ._measure import report, seconds, side_by_side
 
@@ -24,7 +24,7 @@ def run() -> dict[str, Any]:
     rng = np.random.default_rng(0)
     # As OpenCV gives it, seen as RGB: resizing has the channels to swap, too.
     frame = rng.integers(0, 256, (1080, 1920, 3), np.uint8)[:, :, ::-1]
-    reid = ReId()
+    reid = TimedReId()
     figures: dict[str, Any] = {"precision": reid.info()["precision"]}
     for count in _BOXES:
         boxes = _people(rng, count)
@@ -39,7 +39,7 @@ def run() -> dict[str, Any]:
             "against_a_list_of_crops": side_by_side(
                 in_one_go, functools.partial(reid.embed, crops), _ROUNDS
             ),
-            "milliseconds": _stages(watch(reid), in_one_go),
+            "milliseconds": _stages(reid, in_one_go),
             "resize_on_threads_against_one": _threads(crops, reid),
         }
     return figures
@@ -53,20 +53,20 @@ def _people(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
     return np.stack([left, top, left + wide, top + tall], axis=1)
 
 
-def _stages(stopwatch: Stopwatch, run: Any) -> dict[str, float]:
+def _stages(reid: TimedReId, run: Any) -> dict[str, float]:
     """Medians of one call: crops resized into the batch, the engine, all else."""
     found: list[tuple[float, float, float]] = []
     for _ in range(_ROUNDS):
-        stopwatch.take()
+        reid.take()
         whole = seconds(run)
-        engine, resize = stopwatch.take()
+        engine, resize = reid.take()
         found.append((resize, engine, whole - engine - resize))
     resize, engine, other = (1000 * statistics.median(each) for each in zip(*found, strict=True))
     total = resize + engine + other
     return {"resize": resize, "engine": engine, "other": other, "resize_share": resize / total}
 
 
-def _threads(crops: list[NDArray[np.uint8]], reid: ReId) -> dict[str, float]:
+def _threads(crops: list[NDArray[np.uint8]], reid: TimedReId) -> dict[str, float]:
     """Resizing the first batch of crops as `ReId` does, against one thread doing it."""
     crops = crops[:32]
     batch = np.empty((len(crops), reid.bundle.height, reid.bundle.width, 3), np.uint8)
