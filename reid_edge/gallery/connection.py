@@ -15,6 +15,7 @@ from ..errors import GalleryBusyError, GalleryError, GalleryFileError, GalleryWr
 from . import schema
 
 BUSY_SECONDS = 10.0
+_LEAST_BYTES = 512  # of a database
 _MOST_BYTES = 1 << 24  # of one value, or of one SQL statement
 _LIMIT_LENGTH, _LIMIT_ATTACHED = 0, 7  # SQLITE_LIMIT_*
 
@@ -78,11 +79,12 @@ def errors(path: str) -> Iterator[None]:
     """Say in our terms what SQLite complains about."""
     try:
         yield
-    except sqlite3.Error as error:
+    # Python gives a damaged name in SQLite's message as the second.
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise _translated(path, error) from error
 
 
-def _translated(path: str, error: sqlite3.Error) -> GalleryError:
+def _translated(path: str, error: Exception) -> GalleryError:
     # The codes themselves are given since Python 3.11 only.
     text = str(error)
     if "locked" in text or "busy" in text:
@@ -121,8 +123,15 @@ def _ensure(path: Path) -> None:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
                 _sync_folder(path.parent)
         # A named pipe would block, and a device is no place for people.
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise GalleryFileError(f"{path}: is no file; give the path of a gallery, or a new one")
+        # SQLite takes any file of that size for an empty database and would write over it.
+        if 0 < status.st_size < _LEAST_BYTES:
+            raise GalleryFileError(
+                f"{path}: is no gallery; it was left as it is; "
+                "give the path of a gallery, or a new one"
+            )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise GalleryFileError(
