@@ -58,11 +58,13 @@ def machine() -> dict[str, str]:
     }
 
 
-def report(about: str | None, run: Callable[[], dict[str, Any]]) -> None:
+def report(
+    about: str | None, run: Callable[[], dict[str, Any]], argv: list[str] | None = None
+) -> None:
     """Run a benchmark from the command line: print its figures, keep them with --json."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     result = {"machine": machine(), "figures": run()}
     text = json.dumps(result, indent=2)
     print(text)

@@ -46,7 +46,9 @@ def test_the_best_identities_are_those_of_sorting_everything(people, top, tile, 
         expected = sorted(best.items(), key=lambda item: -item[1][0])[:top]
         assert found.owners[number].tolist() == [owner for owner, _ in expected]
         assert found.places[number].tolist() == [place for _, (_, place) in expected]
-        assert found.cosines[number] == pytest.approx([cosine for _, (cosine, _) in expected])
+        assert found.cosines[number] == pytest.approx(
+            [cosine for _, (cosine, _) in expected], abs=1e-6
+        )
 
 
 def test_equals_come_in_the_order_of_enrolment():
