@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import _tiny
+import gallery_files
+import pytest
+
+from reid_edge import Gallery, ReId
+from reid_edge.gallery.store import Store
+
+FAR = {
+    "far_1e-2": {"score": 0.9, "low": 0.85, "high": 0.95},
+    "far_1e-3": {"score": 0.95, "low": 0.9, "high": 0.99},
+}
+
+
+@pytest.fixture(scope="session")
+def rated_folder(tmp_path_factory):
+    """A bundle with the two false accept rates; not to be changed."""
+    return _tiny.write(tmp_path_factory.mktemp("bundles") / "rated", thresholds=FAR)
+
+
+@pytest.fixture(scope="session")
+def rated(rated_folder):
+    """A running model with the two false accept rates, shared."""
+    with ReId(rated_folder, backend="openvino") as reid:
+        yield reid
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "people.db"
+
+
+@pytest.fixture
+def gallery(path, rated_folder):
+    """An empty gallery in a file; no model is started unless pictures are passed."""
+    with Gallery(path, rated_folder) as found:
+        yield found
+
+
+@pytest.fixture
+def store(path):
+    found = Store(path, gallery_files.SPACE)
+    yield found
+    found.close()

@@ -1,0 +1,129 @@
+"""`python -m reid_edge gallery`, and its page."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import _tiny
+import pytest
+from gallery_files import rows
+
+from reid_edge import Gallery, cli
+from reid_edge.gallery.sheet import page
+
+
+@pytest.fixture
+def run(path, rated_folder, capsys, monkeypatch):
+    """Run the command on one gallery: its arguments -> exit code, output, errors."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run(*arguments):
+        code = cli.main(["gallery", str(path), *map(str, arguments), "--model", str(rated_folder)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def files(picture_file):
+    return [picture_file(f"{seed}.png", _tiny.picture(seed)) for seed in range(4)]
+
+
+def test_enrol_list_and_identify(run, files):
+    assert run("--add", "anna", *files[:2], "--camera", "door") == (
+        0,
+        "anna: 2 pictures enrolled\n",
+        "",
+    )
+    assert run("--add", "[red]ben[/]", files[2])[0] == 0
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert "2 enrolled with 3 pictures, model tiny" in out
+    assert re.search(r"anna +│ 2 +│ door", out)
+    assert "[red]ben[/]" in out
+    code, out, err = run("--identify", files[2], files[0], "--json")
+    found = json.loads(out)
+    assert (code, err, found["fpir"]) == (0, "", 0.01)
+    assert [one["candidates"][0]["identity"] for one in found["results"]] == ["[red]ben[/]", "anna"]
+    assert all(
+        one["known"] == (one["candidates"][0]["score"] > found["threshold"])
+        for one in found["results"]
+    )
+    assert "anna" in run("--identify", files[0])[1]
+
+
+def test_someone_unknown_is_called_so(run, files):
+    run("--add", "anna", files[0])
+    found = json.loads(run("--identify", files[3], "--fpir", "0.000001", "--json")[1])
+    assert found["results"][0]["identity"] is None
+    assert "unknown" in run("--identify", files[3], "--fpir", "0.000001")[1]
+
+
+def test_edits_and_export(run, files, path):
+    run("--add", "anna", files[0]), run("--add", "ann", files[1]), run("--add", "ben", files[2])
+    assert run("--merge", "anna", "ann")[:2] == (0, "anna: 1 picture taken over\n")
+    assert run("--rename", "ben", "Benny")[:2] == (0, "ben is now Benny\n")
+    assert run("--remove", "anna", "--json")[0] == 0
+    assert run("--export", path.with_suffix(".json"))[0] == 0
+    found = json.loads(path.with_suffix(".json").read_text())
+    assert [one["identity"] for one in found["pictures"]] == ["Benny"]
+    assert [one["identity"] for one in json.loads(run("--json")[1])["enrolled"]] == ["Benny"]
+
+
+def test_errors_end_with_a_code_and_a_line(run, files, path):
+    code, out, err = run()
+    assert (code, out) == (1, "")
+    assert "no such file" in err
+    assert not path.exists()
+    with pytest.raises(SystemExit, match="2"):
+        run("--add", "anna")
+    run("--add", "anna", files[0])
+    code, _, err = run("--remove", "nobody\x1b[2J")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "\x1b" not in err
+    assert run("--identify", files[0], "--fpir", "2")[0] == 2
+    assert run("--html", path.parent / "none" / "out.html")[0] == 1
+
+
+def test_the_page_escapes_all_and_asks_nobody(run, files, path):
+    evil = "<script>alert(1)</script>'\"&"
+    run("--add", evil, files[0], "--thumbnails", "--camera", "<img src=x>")
+    run("--add", "anna", files[0], files[1], "--thumbnails")
+    out = path.with_suffix(".html")
+    assert run("--html", out)[:2] == (0, f"wrote {out}\n")
+    text = out.read_text()
+    assert "<script" not in text
+    assert "<img src=x" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "default-src 'none'" in text
+    assert not re.search(r"https?://", text)
+    assert text.count('src="data:image/jpeg;base64,') == 4  # a pair, and two cards
+    # The same picture under two names: that is what the page is for.
+    assert "one person?" in text
+    assert text.index("Nearest pairs") < text.index("Everyone")
+
+
+def test_the_page_of_no_one_and_of_one(tiny_folder):
+    with Gallery(None, tiny_folder) as gallery:
+        assert "0 people" in page(gallery)
+        gallery.add("anna", rows(1), time=1e300)
+        text = page(gallery)
+        assert "anna" in text
+        assert "1e+300" in text
+        assert "Nearest pairs" not in text
+
+
+def test_the_most_alike_pair_comes_first_and_once(tiny_folder):
+    with Gallery(None, tiny_folder) as gallery:
+        for number, row in enumerate(rows(12)):
+            gallery.add(f"person {number}", row)
+        text = page(gallery)
+        one, other, score = gallery.neighbours()[0]
+    first = re.search(r'<ol class="pairs"><li.*?</li>', text)[0]
+    assert one in first
+    assert other in first
+    assert f"{score:.5f}" in first
+    pairs = re.findall(r"<b>(person \d+)</b><b>(person \d+)</b>", text)
+    assert len({frozenset(pair) for pair in pairs}) == len(pairs) > 5

@@ -1,0 +1,280 @@
+"""Files that are no gallery, hostile ones, full disks and other processes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import gallery_files
+import numpy as np
+import pytest
+from gallery_files import SPACE, put, rows
+
+from reid_edge import errors
+from reid_edge.gallery import connection
+from reid_edge.gallery.store import Store
+
+ROOT = Path(__file__).parents[2]
+
+
+def change(path, *statements):
+    """What another program does to a file."""
+    database = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        database.execute(statement)
+    database.close()
+
+
+def python(code, *arguments):
+    """A process of its own with the store, but without a model."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}",
+            "OPENBLAS_NUM_THREADS": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def enrolled(path):
+    """A closed file with one person."""
+    store = Store(path, SPACE)
+    put(store, "anna", rows(3), "door", 1.0)
+    store.close()
+    return path
+
+
+def refused(path, error=errors.GalleryFileError, match=None):
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(error, match=match):
+        gallery_files.content(path)
+    if before is not None:
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"x", b"no gallery at all" * 400, b"SQLite format 3\0", b"SQLite format 3\0" + b"\xff" * 8000],
+)
+def test_a_file_that_is_no_gallery_is_refused_and_left_alone(path, content):
+    path.write_bytes(content)
+    refused(path)
+
+
+def test_another_program_s_database_is_refused_and_left_alone(path):
+    change(path, "CREATE TABLE letters (text)", "INSERT INTO letters VALUES ('dear')")
+    refused(path, match="no gallery of reid_edge")
+
+
+@pytest.mark.parametrize("version", [0, 2, 2_000_000_000])
+def test_another_version_is_refused_and_left_alone(enrolled, version):
+    change(enrolled, f"PRAGMA user_version = {version}")
+    refused(enrolled, match="upgrade" if version else "version 0")
+
+
+def test_folders_pipes_and_missing_folders_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path, tmp_path / "pipe", tmp_path / "none" / "people.db", Path("a\0b")):
+        with pytest.raises(errors.GalleryFileError):
+            Store(place, SPACE)
+
+
+def test_an_empty_file_becomes_a_gallery(path):
+    path.touch()
+    assert gallery_files.content(path) == {}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON picture BEGIN DELETE FROM identity; END",
+        "CREATE VIEW v AS SELECT * FROM picture",
+        "CREATE TABLE more (x)",
+        "CREATE INDEX another ON picture (time)",
+        "ALTER TABLE picture ADD COLUMN more",
+        "DROP INDEX picture_of",
+    ],
+)
+def test_tables_that_are_not_ours_are_refused(enrolled, statement):
+    change(enrolled, statement)
+    refused(enrolled, match="tables are not those")
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("UPDATE picture SET embedding = zeroblob(31)", "another size"),
+        ("UPDATE picture SET embedding = zeroblob(1000000)", "another size"),
+        ("UPDATE picture SET embedding = 'text'", "another size"),
+        ("UPDATE picture SET embedding = zeroblob(32)", "unit length"),
+        ("UPDATE picture SET embedding = x'" + "ffffffff" * 8 + "'", "unit length"),
+        ("UPDATE picture SET identity = 99", "nobody"),
+        ("UPDATE picture SET identity = x'00'", "nobody"),
+        ("UPDATE picture SET camera = x'00'", "camera"),
+        (f"UPDATE picture SET camera = '{'c' * 201}'", "camera"),
+        ("UPDATE picture SET camera = CAST(x'ff' AS TEXT)", "damaged"),
+        ("UPDATE picture SET time = 9e999", "time"),
+        ("UPDATE picture SET time = 'noon'", "time"),
+        ("UPDATE identity SET name = x'00'", "name"),
+        ("UPDATE identity SET name = ''", "name"),
+        ("DELETE FROM gallery", "description"),
+        ("UPDATE gallery SET edits = 'x'", "description"),
+    ],
+)
+def test_rows_that_are_not_ours_are_refused(enrolled, statement, what):
+    change(enrolled, statement)
+    refused(enrolled, match=what)
+
+
+def test_a_description_of_another_model_is_refused(enrolled):
+    for statement in ("UPDATE gallery SET size = 9", "UPDATE gallery SET fingerprint = x'00'"):
+        change(enrolled, statement)
+        refused(enrolled, errors.GalleryModelError)
+
+
+def test_thumbnails_of_another_size_are_not_shown(path):
+    store = Store(path, SPACE)
+    put(store, "anna", rows(1))
+    change(path, "UPDATE picture SET thumbnail = zeroblob(5)")
+    assert store.thumbnails() == {}
+    store.close()
+
+
+def test_damaged_pages_are_an_error_of_ours(path):
+    store = Store(path, SPACE)
+    put(store, "anna", rows(400))
+    store.close()
+    whole, refusals = path.read_bytes(), 0
+    for seed in range(30):
+        chance = np.random.default_rng(seed)
+        damaged = bytearray(whole)
+        for place in chance.integers(100, len(whole), 40):
+            damaged[place] = chance.integers(256)
+        path.write_bytes(damaged[: len(whole) if seed % 3 else len(whole) // 2])
+        try:
+            found = gallery_files.content(path)
+        except errors.GalleryError:
+            refusals += 1
+        else:
+            assert all(0 < len(name) <= 200 for name, _ in found.values())
+            assert all(abs(np.linalg.norm(row) - 1) < 0.02 for _, row in found.values())
+        finally:
+            for log in path.parent.glob("people.db-*"):
+                log.unlink()
+    assert refusals > 5
+
+
+def test_a_full_disk_keeps_nothing_of_the_addition(path, store):
+    first = put(store, "anna", rows(3))
+    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
+    store._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(errors.GalleryWriteError, match="nothing of this change was kept"):
+        put(store, "ben", rows(2000, seed=1))
+    assert list(gallery_files.content(path)) == first
+    assert [one.identity for one in store.enrolled()] == ["anna"]
+    store._db.execute("PRAGMA max_page_count = 100000")
+    put(store, "ben", rows(2000, seed=1))
+    assert len(gallery_files.content(path)) == 2003
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import gallery_files
+from reid_edge.errors import GalleryWriteError
+from reid_edge.gallery.store import Store
+store = Store(Path(sys.argv[1]), gallery_files.SPACE)
+gallery_files.put(store, "anna", gallery_files.rows(3))
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+added = 3
+try:
+    for turn in range(1000):
+        gallery_files.put(store, f"{turn}", gallery_files.rows(100, turn))
+        added += 100
+except GalleryWriteError as error:
+    print(added, error)
+"""
+
+
+def test_a_write_that_the_system_refuses_keeps_nothing_of_the_addition(path):
+    out, err = python(FULL, path).communicate(timeout=120)
+    assert err == ""
+    added, _, message = out.partition(" ")
+    assert "nothing of this change was kept" in message
+    assert int(added) > 3
+    assert len(gallery_files.content(path)) == int(added)
+
+
+def test_another_writer_is_waited_for_and_then_told_of(enrolled, monkeypatch):
+    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.1)
+    store = Store(enrolled, SPACE)
+    other = sqlite3.connect(enrolled, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(errors.GalleryBusyError, match="locked"):
+        put(store, "ben", rows(1))
+    assert [one.identity for one in store.enrolled()] == ["anna"]  # reading goes on
+    other.execute("ROLLBACK")
+    put(store, "ben", rows(1))
+    other.close()
+    store.close()
+
+
+READER = """
+import sys, time
+from pathlib import Path
+import gallery_files
+from reid_edge.gallery.store import Store
+store = Store(Path(sys.argv[1]), gallery_files.SPACE)
+last, pictures, edits, seen, until = 0, {}, -1, -1, time.monotonic() + 100
+while len(pictures) < int(sys.argv[2]) and time.monotonic() < until:
+    version = store.version()
+    if version == seen:
+        continue
+    seen = version
+    with store.snapshot():
+        edits, names, parts = store.read(last, edits)
+        for part in parts:
+            for owner in part.owners:
+                pictures[names[int(owner)]] = pictures.get(names[int(owner)], 0) + 1
+            last = int(part.ids[-1])
+    assert set(pictures.values()) <= {3}, "half of an addition was seen"
+print(len(pictures))
+"""
+
+
+def test_two_processes_read_while_two_write(path):
+    Store(path, SPACE).close()
+    readers = [python(READER, path, 100) for _ in range(2)]
+    writers = [Store(path, SPACE) for _ in range(2)]
+    for turn in range(100):
+        put(writers[turn % 2], f"{turn}", rows(3, turn))
+    for reader in readers:
+        out, err = reader.communicate(timeout=120)
+        assert (out, err) == ("100\n", "")
+    for writer in writers:
+        writer.close()
+
+
+OPENER = """
+import sys
+from pathlib import Path
+import gallery_files
+from reid_edge.gallery.store import Store
+store = Store(Path(sys.argv[1]), gallery_files.SPACE)
+gallery_files.put(store, sys.argv[2], gallery_files.rows(1))
+"""
+
+
+def test_several_processes_may_make_one_file_at_once(path):
+    processes = [python(OPENER, path, number) for number in range(4)]
+    for process in processes:
+        assert process.communicate(timeout=120) == ("", "")
+    assert sorted(name for name, _ in gallery_files.content(path).values()) == list("0123")
