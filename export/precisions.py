@@ -253,8 +253,9 @@ def _judge(
     plan: _Plan,
 ) -> dict[str, dict[str, Any]]:
     """Run all graphs on the judged pictures, and hold them against FP32."""
-    floats = "f16" if running.half_precision() else "f32"
-    arithmetic = {name: floats if each.half else "f32" for name, each in wanted.items()}
+    half = "f16" if running.half_precision() else "f32"
+    around_int8 = "bf16" if running.bfloat16() else "f32"
+    arithmetic = {name: half if each.half else around_int8 for name, each in wanted.items()}
     graphs = {name: (files[name], floats) for name, floats in arithmetic.items()}
     batches = pictures.batches(plan.judged, frame)
     shown = running.track(batches, "judge", -(-len(plan.judged) // 16))

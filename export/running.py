@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_edge.backends import _processor
+
 Item = TypeVar("Item")
 
 
@@ -17,7 +19,7 @@ class Network:
     Args:
         graph: the ONNX file.
         inner: names of tensors to give besides the embeddings.
-        arithmetic: `f32` or `f16`, of all that is not INT8.
+        arithmetic: `f32`, `f16` or `bf16`, of all that is not INT8.
     """
 
     def __init__(self, graph: bytes, inner: Sequence[str] = (), arithmetic: str = "f32") -> None:
@@ -42,6 +44,11 @@ def half_precision() -> bool:
     import openvino
 
     return "FP16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def bfloat16() -> bool:
+    """Whether the runtime computes in BF16 around INT8 on this processor."""
+    return _processor.has_bf16()
 
 
 def embed(

@@ -95,7 +95,8 @@ class Bundle:
             enlarges linearly), `linear` is OpenCV's bilinear both ways.
         graphs: precision graph name -> file.
         thresholds: such as `far_1e-2`: the score above which 1 % of different people pass.
-        gates: precision -> whether its accuracy was measured and accepted.
+        gates: graph -> whether its accuracy was measured and accepted.
+        judged_in: graph -> the arithmetic around it then: `f32`, `f16` or `bf16`.
     """
 
     path: Path
@@ -111,6 +112,7 @@ class Bundle:
     graphs: Mapping[str, Graph]
     default_precision: str
     gates: Mapping[str, bool]
+    judged_in: Mapping[str, str]
     head: Head
     thresholds: Mapping[str, Threshold]
     figures: Mapping[str, Any]
@@ -194,6 +196,11 @@ def load(folder: str | Path) -> Bundle:
         graphs=graphs,
         default_precision=default,
         gates={name: entry.boolean("passed") for name, entry in root.sections("gates")},
+        judged_in={
+            name: entry.choice("arithmetic", ("f32", "f16", "bf16"))
+            for name, entry in root.sections("gates")
+            if "arithmetic" in entry.values
+        },
         head=_head(root.section("head"), embedding_size),
         thresholds={name: _threshold(entry) for name, entry in root.sections("thresholds")},
         figures=dict(root.section("figures").values),

@@ -5,21 +5,33 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+_CPUINFO = Path("/proc/cpuinfo")
 _INT8 = {"avx512_vnni", "avx_vnni", "amx_int8"}
+_BF16 = {"avx512_bf16", "amx_bf16"}
 
 
 @functools.cache
-def has_fast_int8(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+def has_fast_int8(cpuinfo: Path = _CPUINFO) -> bool:
     """Whether the CPU multiplies 8-bit integers into 32-bit sums: VNNI or AMX.
 
     Without them engines use 16-bit sums that saturate, slower and with other results than those
     that the accuracy gate was measured with.  Other processors have not been measured.
     """
+    return not _INT8.isdisjoint(_flags(cpuinfo))
+
+
+@functools.cache
+def has_bf16(cpuinfo: Path = _CPUINFO) -> bool:
+    """Whether the CPU multiplies BF16 numbers; others would imitate it, slowly."""
+    return not _BF16.isdisjoint(_flags(cpuinfo))
+
+
+def _flags(cpuinfo: Path) -> list[str]:
     try:
         with cpuinfo.open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 if line.startswith("flags"):
-                    return not _INT8.isdisjoint(line.split())
+                    return line.split()
     except OSError:
         pass
-    return False
+    return []

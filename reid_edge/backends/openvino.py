@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..bundle import Bundle
 from ..errors import BackendError, BundleGraphError, ClosedError, MissingDependencyError
+from . import _processor
 from ._protocol import Fill, Port, check_ports, embed_in_parts
 
 _TYPES = {"u8": "uint8", "f32": "float32"}
@@ -57,7 +58,7 @@ class OpenVinoBackend:
                 "CPU",
                 {
                     # Left alone, OpenVINO computes in BF16 where the processor has it.
-                    "INFERENCE_PRECISION_HINT": "f32",
+                    "INFERENCE_PRECISION_HINT": _arithmetic(bundle, graph),
                     "PERFORMANCE_HINT": "LATENCY",
                     "NUM_STREAMS": "1",
                 },
@@ -92,6 +93,16 @@ class OpenVinoBackend:
         """See `Backend.close`."""
         with self._lock:
             self._request = None
+
+
+def _arithmetic(bundle: Bundle, graph: str) -> str:
+    """What to compute in where the graph has floats.
+
+    Around INT8, BF16 is a quarter faster where the processor has it, and takes less from accuracy
+    than INT8 does; not where the gate was passed with float32 around it.
+    """
+    shorter = graph == "int8" and bundle.judged_in.get(graph) != "f32" and _processor.has_bf16()
+    return "bf16" if shorter else "f32"
 
 
 def _precision(compiled: Any, graph: str) -> str:

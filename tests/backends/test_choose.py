@@ -318,6 +318,13 @@ def test_the_processor_is_asked_for_vnni_and_amx(tmp_path, line, fast):
     assert _processor.has_fast_int8.__wrapped__(tmp_path / "none") is False
 
 
+@pytest.mark.parametrize(("flag", "found"), [("amx_bf16", True), ("avx512_vnni", False)])
+def test_the_processor_is_asked_for_bf16(tmp_path, flag, found):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"flags\t\t: fpu {flag}\n")
+    assert _processor.has_bf16.__wrapped__(cpuinfo) is found
+
+
 @pytest.mark.parametrize(
     ("name", "advice"),
     [

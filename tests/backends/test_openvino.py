@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
+
 import openvino
 import pytest
 
 from reid_edge import bundle, errors
+from reid_edge.backends import _processor
 from reid_edge.backends.openvino import OpenVinoBackend
 
 
@@ -57,6 +60,33 @@ def test_it_computes_in_float32_even_where_the_processor_has_shorter_floats(core
     assert device == "CPU"
     assert config["INFERENCE_PRECISION_HINT"] == "f32"
     assert backend.precision == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("graph", "judged_in", "bf16", "arithmetic"),
+    [
+        ("int8", "bf16", True, "bf16"),
+        ("int8", None, True, "bf16"),  # never judged: runs only where that is accepted
+        ("int8", "f32", True, "f32"),
+        ("int8", "bf16", False, "f32"),
+        ("fp32", "bf16", True, "f32"),
+    ],
+)
+def test_around_int8_it_computes_in_bf16_where_that_was_judged(
+    core, tiny_bundle, monkeypatch, graph, judged_in, bf16, arithmetic
+):
+    seen, compile_model = [], openvino.Core.compile_model
+
+    def watched(self, model, device, config):
+        seen.append(config["INFERENCE_PRECISION_HINT"])
+        return compile_model(self, model, device, {**config, "INFERENCE_PRECISION_HINT": "f32"})
+
+    core("compile_model", watched)
+    monkeypatch.setattr(_processor, "has_bf16", lambda: bf16)
+    judged = {graph: judged_in} if judged_in else {}
+    graphs = {graph: tiny_bundle.graphs["fp32"]}
+    OpenVinoBackend(dataclasses.replace(tiny_bundle, graphs=graphs, judged_in=judged), graph)
+    assert seen == [arithmetic]
 
 
 def test_the_precision_is_read_back_and_not_assumed(core, tiny_folder):
