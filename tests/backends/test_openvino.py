@@ -73,7 +73,7 @@ def test_it_computes_in_float32_even_where_the_processor_has_shorter_floats(core
     ],
 )
 def test_around_int8_it_computes_in_bf16_where_that_was_judged(
-    core, tiny_bundle, monkeypatch, graph, judged_in, bf16, arithmetic
+    core, tiny_folder, monkeypatch, graph, judged_in, bf16, arithmetic
 ):
     seen, compile_model = [], openvino.Core.compile_model
 
@@ -84,8 +84,9 @@ def test_around_int8_it_computes_in_bf16_where_that_was_judged(
     core("compile_model", watched)
     monkeypatch.setattr(_processor, "has_bf16", lambda: bf16)
     judged = {graph: judged_in} if judged_in else {}
-    graphs = {graph: tiny_bundle.graphs["fp32"]}
-    OpenVinoBackend(dataclasses.replace(tiny_bundle, graphs=graphs, judged_in=judged), graph)
+    tiny = bundle.load(tiny_folder)
+    graphs = {graph: tiny.graphs["fp32"]}
+    OpenVinoBackend(dataclasses.replace(tiny, graphs=graphs, judged_in=judged), graph)
     assert seen == [arithmetic]
 
 

@@ -55,6 +55,21 @@ def test_overlap_is_seen_through_links(weights, crops, tmp_path):
     assert gate["data"] == "folder:crops (labelled, 16 of them calibrated on)"
 
 
+def test_int8_is_judged_with_bf16_around_it_where_it_runs_so(weights, crops, tmp_path, monkeypatch):
+    seen, network = [], running.Network
+
+    def watched(graph, inner=(), arithmetic="f32"):
+        seen.append(arithmetic)
+        return network(graph, inner, "f32")
+
+    monkeypatch.setattr(running, "bfloat16", lambda: True)
+    monkeypatch.setattr(running, "Network", watched)
+    convert(weights, tmp_path / "out", wish=wish(crops, precisions=("int8",)))
+    assert described(tmp_path / "out")["gates"]["int8"]["arithmetic"] == "bf16"
+    assert seen.count("bf16") == 1
+    assert bundle.load(tmp_path / "out").judged_in["int8"] == "bf16"
+
+
 @pytest.mark.parametrize("half", [True, False])
 def test_fp16_looks_at_ranges(weights, crops, tmp_path, monkeypatch, half):
     monkeypatch.setattr(running, "half_precision", lambda: half)
