@@ -112,7 +112,7 @@ class _Work:
                     f"model {reid.bundle.name!r} scores (a, b) unlike (b, a), so that views have "
                     "no mean; take another model, or --association iou without --gallery"
                 )
-            settings = Settings(arguments.association, _accept(reid))
+            settings = Settings(arguments.association, accept(reid))
         self._tracker = Tracker(reid.score_grid if reid else None, settings)
         self._seen: dict[int, _Summary] = {}
         self._outside = 0
@@ -216,13 +216,11 @@ def _names(
         return None
     from ..gallery import Gallery
 
-    if not arguments.gallery.exists():  # a new one would be made, and know nobody
-        raise OptionError(f"{arguments.gallery}: there is no such gallery; make one first")
     gallery = stack.enter_context(Gallery(arguments.gallery, model=reid))
     return Names(gallery, arguments.fpir)
 
 
-def _accept(reid: ReId) -> float:
+def accept(reid: ReId) -> float:
     """The score that 1 in 1,000 pairs of different people exceed, as far as the model says."""
     threshold = reid.info()["thresholds"].get("far_1e-3", Settings.accept)
     return float(np.clip(threshold, 0.5, 0.999))
@@ -254,6 +252,9 @@ def _check_paths(arguments: argparse.Namespace) -> None:
     outputs = {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
     if not outputs:
         raise OptionError("nothing to write: give --out, --mot or --json")
+    if arguments.gallery is not None and not arguments.gallery.exists():
+        # Opening it would make a new one, which knows nobody.
+        raise OptionError(f"{arguments.gallery}: there is no such gallery; make one first")
     taken: dict[Path, str] = {}
     for name in ("video", "boxes", "gallery"):
         path = getattr(arguments, name)
