@@ -12,7 +12,8 @@ from __future__ import annotations
 from . import errors
 from ._version import __version__
 from .errors import ReidEdgeError
+from .gallery import Gallery
 from .image_files import read_image
 from .reid import ReId
 
-__all__ = ["ReId", "ReidEdgeError", "__version__", "errors", "read_image"]
+__all__ = ["Gallery", "ReId", "ReidEdgeError", "__version__", "errors", "read_image"]

@@ -1,4 +1,4 @@
-"""The command line: predict, info, evaluate, build, video.
+"""The command line: predict, info, evaluate, gallery, video, build.
 
 Exit codes: 0 done; 1 an error, explained in the last line of standard error; 2 wrong usage, options
 that do not exist here included; 130 interrupted.  With --json, standard output holds one JSON
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ._command import finish, prepare
 from ._text import visible
 from ._version import __version__
+from .gallery import command as gallery_command
 from .reid import ReId
 
 if TYPE_CHECKING:
@@ -102,6 +103,20 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _gallery(arguments: argparse.Namespace) -> int:
+    answer = gallery_command.run(arguments, lambda: _model(arguments))
+    if arguments.json:
+        _print_json(answer.record)
+    elif answer.columns:
+        table = _table(answer.title, *answer.columns)
+        for row in answer.rows:
+            table.add_row(*map(_text, row))
+        _console().print(table)
+    else:
+        print(visible(answer.title))
+    return 0
+
+
 def _build(arguments: argparse.Namespace) -> int:
     from .building import build
 
@@ -179,6 +194,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LAYOUT:PATH",
         help="market1501:PATH, cuhk03:PATH, folder:PATH (PID_cCAM_*.jpg) or pku:PATH",
     )
+    gallery_command.add_arguments(command("gallery", _gallery, gallery_command.ABOUT))
     build = command("build", _build, "Build a TensorRT engine before it is first used.")
     build.add_argument(
         "--target", metavar="SM", help="build for a GPU elsewhere, such as sm86 (tensorrt_rtx only)"

@@ -157,7 +157,42 @@ class EnginePlanError(BackendError):
 
 
 class ClosedError(ReidEdgeError, RuntimeError):
-    """A ReId that was used after close()."""
+    """A ReId or a Gallery that was used after close()."""
+
+
+# --- galleries ----------------------------------------------------------------------------------
+
+
+class GalleryError(ReidEdgeError):
+    """A gallery that cannot do what was asked of it."""
+
+
+class GalleryFileError(GalleryError):
+    """A file that is no gallery, is of a newer version, damaged, or cannot be opened."""
+
+
+class GalleryWriteError(GalleryError):
+    """The disk is full or cannot be written; nothing of the change was kept."""
+
+
+class GalleryBusyError(GalleryError):
+    """Another process kept the gallery locked for too long; nothing was changed."""
+
+
+class GalleryModelError(GalleryError):
+    """A gallery of another model, or a model that no gallery can be kept with."""
+
+
+class UnknownIdentityError(GalleryError, LookupError):
+    """An identity that is not enrolled."""
+
+
+class IdentityExistsError(GalleryError, ValueError):
+    """A new name that another identity has already."""
+
+
+class EmptyGalleryError(GalleryError, LookupError):
+    """Nobody is enrolled, so there is no one to compare with."""
 
 
 # --- datasets and conversion -------------------------------------------------------------------

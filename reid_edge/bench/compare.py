@@ -22,6 +22,8 @@ _ACCURACY = (
     ("tpr_at_far_1e-2", True),
     ("tpr_at_far_1e-3", True),
     ("calibration_error", False),
+    ("dir_at_fpir_1e-1", True),
+    ("dir_at_fpir_1e-2", True),
 )
 # What two runs cannot tell apart, however well the rounds of each agree: shares of the figure.
 _NOISE, _TAIL_NOISE = 0.03, 0.1

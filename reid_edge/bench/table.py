@@ -23,6 +23,10 @@ ACCURACY = (
     ("TPR at FAR 0.1 %", "tpr_at_far_1e-3"),
     ("accuracy at 0.5", "accuracy_at_0.5"),
     ("calibration error", "calibration_error"),
+    ("open set: DIR at FPIR 10 %", "dir_at_fpir_1e-1"),
+    ("open set: DIR at FPIR 1 %", "dir_at_fpir_1e-2"),
+    ("open set: FPIR where 10 % is asked", "fpir_asked_1e-1"),
+    ("open set: FPIR where 1 % is asked", "fpir_asked_1e-2"),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from ..datasets import LabelledPair, QueryGallery
 from ..errors import DatasetError
 from ..evaluation import Figures, figures, labels, verification
 from ..reid import ReId
+from . import openset
 
 Embeddings = NDArray[np.float32]
 _ROWS = 64  # queries at a time, where two models are compared
@@ -106,7 +107,10 @@ class RetrievalTask:
     def figures(self, reid: ReId, embeddings: Embeddings) -> Figures:
         """See `Task.figures`."""
         count = len(self.test.query)
-        return figures(self.test, reid.score_grid(embeddings[:count], embeddings[count:]))
+        grid = reid.score_grid(embeddings[:count], embeddings[count:])
+        found = figures(self.test, grid)
+        open_set = openset.figures(reid, self.test, embeddings, grid)
+        return replace(found, values={**found.values, **open_set})
 
     def scores(self, reid: ReId, embeddings: Embeddings) -> Iterator[NDArray[np.float32]]:
         """See `Task.scores`."""

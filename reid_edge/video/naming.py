@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .tracker import Track
 
+if TYPE_CHECKING:
+    from ..gallery import Gallery
+
 _EVERY = 16  # views, after which a track's mean may have become another
-
-
-class Gallery(Protocol):
-    """What is needed of `reid_edge.Gallery`."""
-
-    def identify(self, embeddings: NDArray[np.float32], top: int, fpir: float) -> Sequence[Any]:
-        """One result a row, with `identity` (None: unknown) and `candidates` with `score`s."""
 
 
 class Names:

@@ -22,7 +22,8 @@ def measured(reid, spec, root=None):
 def test_the_figures_are_those_of_the_runtime_s_evaluation(tiny, people):
     spec = f"folder:{people}"
     found = measured(tiny, spec)
-    assert found.section["figures"] == pytest.approx(evaluation.evaluate(tiny, open_test(spec)))
+    expected = evaluation.evaluate(tiny, open_test(spec))
+    assert {name: found.section["figures"][name] for name in expected} == pytest.approx(expected)
     assert 0 < found.section["figures"]["mAP"] < 1
     assert found.section["skipped"] == 0
     assert found.section["pictures"] == 24
@@ -74,7 +75,7 @@ def test_pictures_that_cannot_be_read_are_named_and_left_out(tiny, people):
     assert len(found.task.test.query) == 11
     assert len(found.embeddings) == 22
     expected = evaluation.evaluate(tiny, found.task.test)
-    assert found.section["figures"] == pytest.approx(expected)
+    assert {name: found.section["figures"][name] for name in expected} == pytest.approx(expected)
 
 
 def test_a_picture_that_is_gone_is_left_out_too(tiny, people):
@@ -198,7 +199,8 @@ def test_a_model_whose_scores_have_an_order_is_measured_in_that_order(concat_fol
     with ReId(concat_folder, backend="openvino") as reid:
         spec = f"folder:{people}"
         expected = evaluation.evaluate(reid, open_test(spec))
-        assert measured(reid, spec).section["figures"] == pytest.approx(expected)
+        figures = measured(reid, spec).section["figures"]
+        assert {name: figures[name] for name in expected} == pytest.approx(expected)
 
 
 def test_galleries_are_ranked_as_the_protocol_counts(tiny, people):

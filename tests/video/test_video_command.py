@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from reid_edge import cli
+from reid_edge import Gallery, cli
 from reid_edge.video import Track, boxes, command
 from reid_edge.video.drawing import colour
 from reid_edge.video.naming import Names
@@ -193,6 +193,32 @@ class FakeGallery:
             )
             for row in embeddings
         ]
+
+
+def test_a_gallery_names_whom_it_knows(run, clip, mot, tmp_path, tiny):
+    video, people, report = clip(), tmp_path / "people.db", tmp_path / "o.json"
+    frame = frames_of(video)[5][:, :, ::-1]
+    with Gallery(people, model=tiny) as gallery:
+        gallery.add("ännä", tiny.embed(frame, boxes=np.array([[28, 16, 40, 48]])))
+    code, printed, err = run(
+        video, "--boxes", mot(), "--out", tmp_path / "o.mp4", "--json", report,
+        "--gallery", people, "--use-ids", "--fpir", "0.3",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "known: ännä; unknown tracks: 1" in printed
+    first, second = json.loads(report.read_text())["tracks"]
+    assert (first["id"], first["identity"]) == (7, "ännä")
+    assert first["identity_score"] > 0.9
+    assert (second["identity"], second["identity_score"]) == (None, None)
+
+
+def test_an_empty_gallery_is_said_to_be_empty(run, clip, mot, tmp_path, tiny):
+    people, out = tmp_path / "people.db", tmp_path / "o.txt"
+    Gallery(people, model=tiny).close()
+    code, _, err = run(clip(), "--boxes", mot(), "--mot", out, "--gallery", people)
+    assert code == 1
+    assert err.startswith("error: ")
+    assert not out.exists()
 
 
 def seen(number, look, views=1):

@@ -1,0 +1,200 @@
+"""`python -m reid_edge gallery`: who is enrolled, and what is done with them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .._files import write_whole
+from ..errors import GalleryFileError, GalleryWriteError
+from ..image_files import read_image
+from ..reid import ReId
+from .gallery import Gallery
+from .results import Enrolled, Identification
+
+ABOUT = "Keep people under names in a file, and say who a picture shows, or that it is a stranger."
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command found: for programs, and as a table for people."""
+
+    record: dict[str, Any]
+    title: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command, beside those of every command."""
+    parser.add_argument("gallery", metavar="FILE", help="the gallery; --add makes it")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument(
+        "--add", nargs="+", metavar=("NAME", "PICTURE"), action=_Add, help="enrol pictures of NAME"
+    )
+    action.add_argument("--identify", nargs="+", metavar="PICTURE", help="say who is shown")
+    action.add_argument("--remove", metavar="NAME", help="forget NAME")
+    action.add_argument("--rename", nargs=2, metavar=("OLD", "NEW"), help="call OLD NEW")
+    action.add_argument(
+        "--merge", nargs=2, metavar=("INTO", "OTHER"), help="take OTHER for INTO: they are one"
+    )
+    action.add_argument("--export", metavar="OUT", help="write OUT.npz or OUT.json: data only")
+    action.add_argument(
+        "--html", metavar="OUT", help="write a page: who is enrolled, likely duplicates first"
+    )
+    parser.add_argument("--camera", help="with --add: the camera that took the pictures")
+    parser.add_argument(
+        "--thumbnails", action="store_true", help="with --add: keep small copies, for --html"
+    )
+    parser.add_argument(
+        "--top", type=int, default=5, metavar="N", help="with --identify: candidates (5)"
+    )
+    parser.add_argument(
+        "--fpir",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="with --identify: the share of strangers that may be called known (0.01)",
+    )
+
+
+def run(arguments: argparse.Namespace, start: Callable[[], ReId]) -> Answer:
+    """Do what was asked for.
+
+    Args:
+        arguments: of `add_arguments`, and `model`.
+        start: starts the model; called only where pictures are embedded.
+    """
+    path = Path(arguments.gallery)
+    if not arguments.add and not path.exists():
+        raise GalleryFileError(
+            f"{path}: no such file; enrol someone first: "
+            "python -m reid_edge gallery FILE --add NAME PICTURE ..."
+        )
+    if arguments.add or arguments.identify:
+        with start() as reid, Gallery(path, reid) as gallery:
+            return (_add if arguments.add else _identify)(gallery, reid, arguments)
+    with Gallery(path, arguments.model) as gallery:
+        return _without_pictures(gallery, arguments)
+
+
+def _add(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> Answer:
+    name, *files = arguments.add
+    keep = arguments.thumbnails
+    pictures = [read_image(file) for file in files] if keep else reid.embed_files(files)
+    ids = gallery.add(name, pictures, arguments.camera, keep_thumbnails=keep)
+    return Answer(
+        {"gallery": arguments.gallery, "identity": name, "pictures": ids},
+        f"{name}: {_counted(len(ids))} enrolled",
+    )
+
+
+def _identify(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> Answer:
+    found = gallery.identify(reid.embed_files(arguments.identify), arguments.top, arguments.fpir)
+    record = {
+        "gallery": arguments.gallery,
+        "fpir": arguments.fpir,
+        "threshold": found[0].threshold,
+        "results": [
+            {"picture": file, **_record(one)}
+            for file, one in zip(arguments.identify, found, strict=True)
+        ],
+    }
+    rows = tuple(
+        (
+            file,
+            one.identity or "unknown",
+            ", ".join(f"{c.identity} {c.score:.5f}" for c in one.candidates),
+        )
+        for file, one in zip(arguments.identify, found, strict=True)
+    )
+    title = (
+        f"known over {found[0].threshold:.5f}: "
+        f"{100 * arguments.fpir:g} % of strangers are taken for someone enrolled"
+    )
+    return Answer(record, title, ("picture", "identity", "candidates"), rows)
+
+
+def _record(one: Identification) -> dict[str, Any]:
+    return {
+        "known": one.known,
+        "identity": one.identity,
+        "candidates": [vars(candidate) for candidate in one.candidates],
+    }
+
+
+def _without_pictures(gallery: Gallery, arguments: argparse.Namespace) -> Answer:
+    if arguments.remove is not None:
+        count = gallery.remove(arguments.remove)
+        return _done(arguments, f"{arguments.remove}: {_counted(count)} removed")
+    if arguments.rename:
+        gallery.rename(*arguments.rename)
+        return _done(arguments, f"{arguments.rename[0]} is now {arguments.rename[1]}")
+    if arguments.merge:
+        count = gallery.merge(*arguments.merge)
+        return _done(arguments, f"{arguments.merge[0]}: {_counted(count)} taken over")
+    if arguments.export:
+        gallery.export(arguments.export)
+        return _done(arguments, f"wrote {arguments.export}")
+    if arguments.html:
+        _write_page(gallery, Path(arguments.html))
+        return _done(arguments, f"wrote {arguments.html}")
+    return _list(gallery, arguments)
+
+
+def _list(gallery: Gallery, arguments: argparse.Namespace) -> Answer:
+    enrolled = gallery.enrolled()
+    info = gallery.info()
+    record = {**info, "path": arguments.gallery, "enrolled": [vars(one) for one in enrolled]}
+    title = (
+        f"{info['identities']} enrolled with {_counted(info['pictures'])}, model {info['model']}"
+    )
+    rows = tuple(
+        (one.identity, f"{one.pictures}", ", ".join(one.cameras), period(one)) for one in enrolled
+    )
+    return Answer(record, title, ("identity", "pictures", "cameras", "seen"), rows)
+
+
+def period(one: Enrolled) -> str:
+    """When someone was seen, in UTC; as numbers what is no time of the Unix epoch."""
+    if one.first is None or one.last is None:
+        return ""
+    first, last = _moment(one.first), _moment(one.last)
+    return first if first == last else f"{first} – {last}"
+
+
+def _moment(time: float) -> str:
+    try:
+        return datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return f"{time:g}"
+
+
+def _write_page(gallery: Gallery, out: Path) -> None:
+    from .sheet import page
+
+    try:
+        write_whole(out, page(gallery).encode(), 0o600)
+    except OSError as error:
+        raise GalleryWriteError(
+            f"{out}: cannot be written ({error.strerror}); give a path in a folder that exists"
+        ) from error
+
+
+def _done(arguments: argparse.Namespace, told: str) -> Answer:
+    return Answer({"gallery": arguments.gallery, "done": told}, told)
+
+
+def _counted(count: int) -> str:
+    return f"{count} picture" if count == 1 else f"{count:,} pictures"
+
+
+class _Add(argparse.Action):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        if len(values) < 2:
+            parser.error("--add: give a name, and one picture or more")
+        setattr(namespace, self.dest, values)
