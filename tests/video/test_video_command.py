@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import _tiny
 import cv2
 import numpy as np
 import pytest
@@ -196,13 +197,18 @@ class FakeGallery:
 
 
 def test_a_gallery_names_whom_it_knows(run, clip, mot, tmp_path, tiny):
+    limits = {"far_1e-2": 0.85, "far_1e-3": 0.9}
+    model = _tiny.write(
+        tmp_path / "model",
+        thresholds={name: {"score": s, "low": s, "high": s} for name, s in limits.items()},
+    )
     video, people, report = clip(), tmp_path / "people.db", tmp_path / "o.json"
     frame = frames_of(video)[5][:, :, ::-1]
     with Gallery(people, model=tiny) as gallery:
         gallery.add("ännä", tiny.embed(frame, boxes=np.array([[28, 16, 40, 48]])))
     code, printed, err = run(
         video, "--boxes", mot(), "--out", tmp_path / "o.mp4", "--json", report,
-        "--gallery", people, "--use-ids", "--fpir", "0.3",
+        "--gallery", people, "--use-ids", model=model,
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert "known: ännä; unknown tracks: 1" in printed
