@@ -85,9 +85,10 @@ def run(arguments: argparse.Namespace, open_model: Callable[[], ReId]) -> int:
     work.report()
     if not video.is_complete:
         kept = ", ".join(str(output.path) for output in outputs)
+        promised = f"{video.announced:,}" if video.announced else "unknown many"
         raise VideoError(
-            f"{video.path}: ends after {video.read:,} of {video.announced:,} frames, damaged or "
-            f"cut off; what was read is in {kept}"
+            f"{video.path}: ends after {video.read:,} of {promised} frames, "
+            f"damaged or cut off; what was read is in {kept}"
         )
     return 0
 

@@ -64,6 +64,7 @@ class Video:
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if math.isfinite(fps) and 0.01 <= fps <= 1000 else _USUAL_FPS
         self.read = 0
+        self._broken = False
         if not (self.width >= MIN_SIDE and self.height >= MIN_SIDE):
             raise VideoError(f"{self.path}: has no pictures of a size; is it a video?")
         if self.width * self.height > MAX_PIXELS:
@@ -74,8 +75,8 @@ class Video:
 
     @property
     def is_complete(self) -> bool:
-        """After the last frame: whether as many came as the header announces."""
-        return self.read >= self.announced - _ROUNDING
+        """After the last frame: whether all could be decoded that the header announces."""
+        return not self._broken and self.read >= self.announced - _ROUNDING
 
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """The frames that are left: number, from 1, and uint8 (height, width, 3) BGR."""
@@ -84,10 +85,10 @@ class Video:
         while True:
             try:
                 there, frame = self._capture.read()
-            except cv2.error as error:
-                raise VideoError(
-                    f"{self.path}: frame {self.read + 1} cannot be decoded ({error.err})"
-                ) from error
+            except cv2.error:
+                # As where a file is cut off: what came before is good.
+                self._broken = True
+                return
             if not there:
                 return
             if frame.shape != (self.height, self.width, 3):

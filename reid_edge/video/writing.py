@@ -83,9 +83,11 @@ class VideoFile(Partial):
         import cv2
 
         self._written = 0
-        self._writer: Any = cv2.VideoWriter(
-            str(self.partial), cv2.VideoWriter.fourcc(*codec), fps, (width, height)
-        )
+        self._writer: Any = cv2.VideoWriter()
+        with contextlib.suppress(cv2.error):
+            self._writer.open(
+                str(self.partial), cv2.VideoWriter.fourcc(*codec), fps, (width, height)
+            )
         if not self._writer.isOpened():
             self.close()
             raise VideoError(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -180,3 +181,26 @@ def test_drawing_stays_on_the_frame_and_shows_each_box():
     assert tuple(frame[29, 10]) == colour("#1")
     assert tuple(frame[63, 80]) == colour("anna")
     assert not frame[40:, :60].any()
+
+
+def test_a_frame_that_cannot_be_decoded_ends_the_video(clip):
+    class Broken:
+        def read(self):
+            raise cv2.error("damaged")
+
+        def release(self):
+            pass
+
+    with Video(clip()) as video:
+        next(iter(video))
+        video._capture.release()
+        video._capture = Broken()
+        video.announced = 0
+        assert list(video) == []
+    assert not video.is_complete
+
+
+def test_a_video_that_opencv_cannot_write_leaves_nothing(tmp_path):
+    with pytest.raises(VideoError, match="cannot write"):
+        VideoFile(tmp_path / "out.mp4", 10.0, 0, 0)
+    assert list(tmp_path.iterdir()) == []
