@@ -190,7 +190,7 @@ class _Work:
         if self._outside:
             _warn(f"{self._outside:,} boxes outside the frame, or under two pixels, were left out")
         beyond = sum(len(d) for number, d in self._found.items() if number > self._video.read)
-        if beyond:
+        if beyond and self._video.is_complete:  # else there were such frames
             _warn(
                 f"{beyond:,} boxes are of frames after {self._video.read:,}, the last one read; "
                 "do boxes and video belong together?"

@@ -19,7 +19,7 @@ from .matching import Floats, greedy, overlaps
 
 ASSOCIATIONS = ("both", "iou", "appearance")
 
-# All from reasoning, none fitted to a video:
+# All from reasoning, none fitted to a real video:
 _MIN_IOU = 0.3  # SORT's
 _HORIZON = 1.0  # seconds for which a place says who it is: ByteTrack keeps 30 frames of 30 a second
 _LOG_ODDS_OF_IOU = 10.0  # between IoU 0.3 and 0.8 as much as between even odds and a score of 0.993
@@ -167,9 +167,7 @@ class Tracker:
         ids: Sequence[int] | None = None,
     ) -> list[Track]:
         """Bring the tracks that were found up to date, begin others, forget the long lost."""
-        covered = overlaps(boxes, boxes)[1]
-        np.fill_diagonal(covered, 0)
-        clear = covered.max(axis=1, initial=0) <= _COVERED
+        clear = _clear(boxes)
         tracks = []
         for place, box in enumerate(boxes):
             track = found.get(place)
@@ -210,7 +208,10 @@ class Tracker:
         sure = scores >= self.settings.accept
         if self.settings.association == "appearance":
             return np.where(sure, log_odds, never), scores
-        placed = (overlap >= _MIN_IOU) & (scores >= 1 - self.settings.accept)
+        # What a covered box shows may be another person: there, only the overlap has a say.
+        clear = _clear(boxes)
+        log_odds[:, ~clear] = 0
+        placed = (overlap >= _MIN_IOU) & ((scores >= 1 - self.settings.accept) | ~clear)
         reached = sure & self._reachable(away, boxes)
         return np.where(placed | reached, log_odds + _LOG_ODDS_OF_IOU * overlap, never), scores
 
@@ -240,6 +241,13 @@ class Tracker:
         lost = sorted((t for t in kept if t.last != frame), key=lambda track: track.seconds)
         gone = {id(track) for track in lost[: max(0, len(lost) - self.settings.max_lost)]}
         self._tracks = [track for track in kept if id(track) not in gone]
+
+
+def _clear(boxes: Floats) -> NDArray[np.bool_]:
+    """Boxes that no other one covers by more than half."""
+    covered = overlaps(boxes, boxes)[1]
+    np.fill_diagonal(covered, 0)
+    return np.asarray(covered.max(axis=1, initial=0) <= _COVERED)
 
 
 def _move(track: Track, box: Floats, seconds: float) -> None:

@@ -121,6 +121,14 @@ def test_the_mean_is_of_unit_length_and_leaves_out_covered_views():
     np.testing.assert_array_equal(track.embedding, before)
 
 
+def test_a_covered_box_is_judged_by_its_place():
+    tracking = tracker()
+    assert update(tracking, 1, [box(10), box(60)], [0, 1]) == [1, 2]
+    assert update(tracking, 2, [box(20), box(45)], [0, 1]) == [1, 2]
+    # The second person now stands behind the first, and the crop shows the first.
+    assert update(tracking, 3, [box(28), box(34)], [0, 0]) == [1, 2]
+
+
 def test_given_ids_are_followed():
     tracking = Tracker(GRID)
     boxes = np.array([box(10), box(100)], np.float32)
