@@ -26,6 +26,7 @@ _LOG_ODDS_OF_IOU = 10.0  # between IoU 0.3 and 0.8 as much as between even odds 
 _CERTAIN = 1e-6  # scores are kept this far from 0 and 1, which float32 reaches
 _NEAR, _SPEED = 0.5, 2.5  # heights, and heights a second: 4 m/s, a run
 _COVERED = 0.5  # over this share of a box in another one, its crop may show the other person
+_STEP = 0.5  # seconds, in which a walker goes about the width of a box
 _VIEWS = 10  # the mean goes over about so many views
 _STEADY = 0.5  # how much of a velocity is kept when it is measured again
 
@@ -208,10 +209,11 @@ class Tracker:
         sure = scores >= self.settings.accept
         if self.settings.association == "appearance":
             return np.where(sure, log_odds, never), scores
-        # What a covered box shows may be another person: there, only the overlap has a say.
-        clear = _clear(boxes)
-        log_odds[:, ~clear] = 0
-        placed = (overlap >= _MIN_IOU) & ((scores >= 1 - self.settings.accept) | ~clear)
+        # What a covered box shows may be another person: there, only the overlap has a say, as long
+        # as nobody can have gone a step aside.
+        blind = (away <= _STEP)[:, None] & ~_clear(boxes)
+        log_odds[blind] = 0
+        placed = (overlap >= _MIN_IOU) & ((scores >= 1 - self.settings.accept) | blind)
         reached = sure & self._reachable(away, boxes)
         return np.where(placed | reached, log_odds + _LOG_ODDS_OF_IOU * overlap, never), scores
 
