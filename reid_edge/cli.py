@@ -1,4 +1,4 @@
-"""The command line: predict, info, evaluate, gallery, build.
+"""The command line: predict, info, evaluate, gallery, video, build.
 
 Exit codes: 0 done; 1 an error, explained in the last line of standard error; 2 wrong usage, options
 that do not exist here included; 130 interrupted.  With --json, standard output holds one JSON
@@ -137,14 +137,24 @@ def _build(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _video(arguments: argparse.Namespace) -> int:
+    from .video.command import run
+
+    return run(arguments, lambda: _model(arguments))
+
+
 def _parser() -> argparse.ArgumentParser:
+    from .video.options import add as add_video_options
+
     parser = argparse.ArgumentParser(
         prog="python -m reid_edge", description="Person re-identification at the edge."
     )
     parser.add_argument("--version", action="version", version=f"reid_edge {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def command(name: str, run: Any, about: str) -> argparse.ArgumentParser:
+    def command(
+        name: str, run: Any, about: str, prints_json: bool = True
+    ) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=about, description=about)
         added.set_defaults(run=run)
         added.add_argument("--model", help="a shipped model's name or a bundle's folder")
@@ -159,7 +169,8 @@ def _parser() -> argparse.ArgumentParser:
             help="auto, fp32, fp16 or int8, as far as model and device have it",
         )
         added.add_argument("--device", help="cpu, cuda or cuda:N")
-        added.add_argument("--json", action="store_true", help="print one JSON object")
+        if prints_json:
+            added.add_argument("--json", action="store_true", help="print one JSON object")
         added.add_argument(
             "--max-batch", type=int, default=32, metavar="N", help="of a TensorRT engine (32)"
         )
@@ -193,6 +204,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where to keep it (default: REID_EDGE_CACHE, else the user's cache folder); "
         "run with REID_EDGE_CACHE=DIR",
+    )
+    add_video_options(
+        command("video", _video, "Track the people of a video, and name them.", prints_json=False)
     )
     return parser
 

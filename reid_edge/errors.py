@@ -67,6 +67,14 @@ class ImageBudgetError(ImageFileError):
     """A picture file that announces more than may be decoded; it was not decoded."""
 
 
+class BoxFileError(InputError):
+    """A file of boxes that is missing, empty, or holds something that is no box."""
+
+
+class VideoError(InputError):
+    """A video that cannot be read, or that ends early; an output of `video` that cannot be kept."""
+
+
 class EmbeddingError(InputError):
     """Embeddings of the wrong shape, dtype or length for this model."""
 

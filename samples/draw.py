@@ -81,9 +81,9 @@ def draw(person: Person, shot: Shot, seed: int) -> np.ndarray:
         cv2.ellipse(canvas, at(x, y), axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
 
     step = 14 * shot.stride
-    darker = tuple(int(c * 0.8) for c in person.top)
+    darker = _darkened(person.top, 0.8)
     below = person.skin if person.skirt else person.legs
-    blob(0, 246, 30, 5, tuple(int(c * 0.6) for c in shot.street))  # the shadow
+    blob(0, 246, 30, 5, _darkened(shot.street, 0.6))  # the shadow
     for side in (-1, 1):
         knee, foot = (side * 8 + side * step * 0.5, 188), (side * 9 + side * step, 236)
         limb((side * 8, 138), knee, 17, below)
@@ -107,6 +107,11 @@ def draw(person: Person, shot: Shot, seed: int) -> np.ndarray:
     return _photograph(canvas, shot, rng)
 
 
+def _darkened(colour: Colour, share: float) -> Colour:
+    red, green, blue = (int(c * share) for c in colour)
+    return red, green, blue
+
+
 def _street(shot: Shot, rng: np.random.Generator) -> np.ndarray:
     canvas = np.empty((HEIGHT * SCALE, WIDTH * SCALE, 3), np.uint8)
     canvas[:] = shot.street
@@ -128,7 +133,8 @@ def _photograph(canvas: np.ndarray, shot: Shot, rng: np.random.Generator) -> np.
     folds = cv2.resize(rng.normal(1, 0.07, (32, 16)).astype(np.float32), (WIDTH, HEIGHT))
     picture *= side * balance * shot.light * folds[:, :, None]
     picture = cv2.GaussianBlur(picture, (0, 0), 0.8) + rng.normal(0, 4, picture.shape)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    found: np.ndarray = np.clip(picture, 0, 255).astype(np.uint8)
+    return found
 
 
 def main() -> None:

@@ -1,0 +1,135 @@
+"""A video file in, frames out: checks before it is opened, and where it ended."""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import VideoError
+from ..images import MAX_PIXELS, MIN_SIDE
+
+_USUAL_FPS = 25.0  # where the file has none that can be
+_HEAD = 4096
+_ROUNDING = 1  # frames: some containers have no count, and OpenCV then takes it from the duration
+
+
+class Video:
+    """A video file that is open for reading, once from its beginning to its end.
+
+    Attributes:
+        width, height: of its frames, in pixels.
+        fps: frames a second.
+        announced: how many frames its header announces; 0 where it has no count.
+        read: how many were read so far.
+
+    Args:
+        path: a regular file in a format that OpenCV reads here.  Playlists, which name other
+            files, and addresses are refused.
+
+    Raises:
+        VideoError: it is missing, or no video that can be read here.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        _check_file(self.path)
+        # FFmpeg's own lines about damaged streams would stand beside our one.
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        import cv2
+
+        ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getBackends()
+        try:
+            # Absolute, so that no part of the name is taken for a protocol.
+            self._capture: Any = cv2.VideoCapture(
+                os.path.abspath(self.path), cv2.CAP_FFMPEG if ffmpeg else cv2.CAP_ANY
+            )
+        except (cv2.error, UnicodeError, TypeError) as error:
+            raise VideoError(f"{self.path}: cannot be opened ({error})") from error
+        if not self._capture.isOpened():
+            raise VideoError(
+                f"{self.path}: no video that can be read here; it may be no video, in a format "
+                "that this OpenCV lacks, or cut off (MP4 files end with their index)"
+            )
+        self.width = self._property(cv2.CAP_PROP_FRAME_WIDTH)
+        self.height = self._property(cv2.CAP_PROP_FRAME_HEIGHT)
+        self.announced = max(0, self._property(cv2.CAP_PROP_FRAME_COUNT))
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if math.isfinite(fps) and 0.01 <= fps <= 1000 else _USUAL_FPS
+        self.read = 0
+        self._broken = False
+        if not (self.width >= MIN_SIDE and self.height >= MIN_SIDE):
+            raise VideoError(f"{self.path}: has no pictures of a size; is it a video?")
+        if self.width * self.height > MAX_PIXELS:
+            raise VideoError(
+                f"{self.path}: announces frames of {self.width}x{self.height}, over the limit of "
+                f"{MAX_PIXELS // 10**6} megapixels; make a smaller video first"
+            )
+
+    @property
+    def is_complete(self) -> bool:
+        """After the last frame: whether all could be decoded that the header announces."""
+        return not self._broken and self.read >= self.announced - _ROUNDING
+
+    def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """The frames that are left: number, from 1, and uint8 (height, width, 3) BGR."""
+        import cv2
+
+        while True:
+            try:
+                there, frame = self._capture.read()
+            except cv2.error:
+                # As where a file is cut off: what came before is good.
+                self._broken = True
+                return
+            if not there:
+                return
+            if frame.shape != (self.height, self.width, 3):
+                raise VideoError(
+                    f"{self.path}: frame {self.read + 1} has another size than the first "
+                    f"({self.width}x{self.height}); make a video of one size first"
+                )
+            self.read += 1
+            yield self.read, frame
+
+    def __enter__(self) -> Video:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._capture.release()
+
+    def _property(self, name: int) -> int:
+        value = self._capture.get(name)
+        return int(value) if math.isfinite(value) and abs(value) < 2**53 else 0
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what must not reach the decoder: folders, pipes, devices, and files of text."""
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            raise VideoError(f"{path}: is a folder; give a video file")
+        if not stat.S_ISREG(status.st_mode):
+            raise VideoError(f"{path}: not a regular file; give a video file")
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise VideoError(f"{path}: cannot be read ({reason}); check the path") from error
+    if not head:
+        raise VideoError(f"{path}: is empty; give a video file")
+    if b"\0" not in head:
+        # Playlists and scripts are text, and would make FFmpeg open the files that they name.
+        raise VideoError(f"{path}: is a text, not a video")

@@ -1,0 +1,266 @@
+"""`python -m reid_edge video` as a script meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import _tiny
+import cv2
+import numpy as np
+import pytest
+
+from reid_edge import Gallery, cli
+from reid_edge.video import Track, boxes, command
+from reid_edge.video.drawing import colour
+from reid_edge.video.naming import Names
+
+
+@pytest.fixture
+def run(tiny_folder, capsys):
+    def run(*arguments, model=tiny_folder):
+        code = cli.main(["video", *map(str, arguments), "--model", str(model)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def frames_of(path):
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while True:
+        there, frame = capture.read()
+        if not there:
+            return frames
+        frames.append(frame)
+
+
+@pytest.mark.parametrize("association", ["both", "iou", "appearance"])
+def test_video_mot_and_json_agree(run, clip, mot, tmp_path, association):
+    out, text, report = (tmp_path / name for name in ("out.mp4", "out.txt", "out.json"))
+    code, printed, err = run(
+        clip(), "--boxes", mot(), "--out", out, "--mot", text, "--json", report,
+        "--association", association,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert printed.startswith("12 frames, 24 boxes, ")
+    found = json.loads(report.read_text())
+    assert (found["frames_read"], found["complete"]) == (12, True)
+    assert (found["association"], found["width"], found["fps"]) == (association, 96, 10)
+    rows = [line.split(",") for line in text.read_text().splitlines()]
+    assert len(rows) == 24
+    assert {len(row) for row in rows} == {10}
+    again = boxes.read(report)  # what is written can be read back as boxes
+    original = boxes.read(mot())
+    for number, here in boxes.read(text).items():
+        np.testing.assert_allclose(here.boxes, original[number].boxes, atol=0.01)
+        np.testing.assert_array_equal(here.ids, again[number].ids)
+    assert sum(row["views"] for row in found["tracks"]) == 24
+    assert len(frames_of(out)) == 12
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_iou_alone_needs_no_model_and_keeps_the_walkers_apart(run, clip, mot, tmp_path):
+    code, printed, _ = run(
+        clip(), "--boxes", mot(), "--mot", tmp_path / "o.txt", "--association", "iou", model="none"
+    )
+    assert code == 0
+    assert printed.startswith("12 frames, 24 boxes, 2 tracks")
+
+
+def test_the_drawn_video_has_boxes_in_the_colours_of_the_tracks(run, clip, mot, tmp_path):
+    out = tmp_path / "out.avi"
+    assert run(clip(), "--boxes", mot(), "--out", out, "--use-ids", "--association", "iou")[0] == 0
+    shown = frames_of(out)[3].astype(int)[:16, 20:40]  # above walker 7 in frame 4
+    assert np.abs(shown - colour("#7")).max(axis=2).min() < 60
+
+
+def test_the_model_sees_rgb(run, clip, mot, tmp_path, tiny, monkeypatch):
+    seen = []
+    original = type(tiny).embed
+
+    def embed(self, frame, boxes):
+        seen.append(frame[30, 14].astype(int))
+        return original(self, frame, boxes=boxes)
+
+    monkeypatch.setattr(type(tiny), "embed", embed)
+    assert run(clip(), "--boxes", mot(), "--mot", tmp_path / "o.txt")[0] == 0
+    assert seen[0][0] > seen[0][2] + 100  # the first walker is red
+
+
+def test_ids_can_be_kept(run, clip, mot, tmp_path):
+    report = tmp_path / "o.json"
+    assert run(clip(), "--boxes", mot(), "--json", report, "--use-ids")[0] == 0
+    assert [row["id"] for row in json.loads(report.read_text())["tracks"]] == [7, 8]
+    doubled = mot(extra="3,7,1,1,9,9,1\n")
+    code, _, err = run(clip(), "--boxes", doubled, "--json", report, "--use-ids")
+    assert code == 1
+    assert "frame 3" in err
+
+
+def test_a_video_that_ends_early_keeps_what_was_read(run, clip, mot, tmp_path):
+    path = clip()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    out, report = tmp_path / "out.mp4", tmp_path / "out.json"
+    code, _, err = run(path, "--boxes", mot(), "--out", out, "--json", report)
+    assert code == 1
+    found = json.loads(report.read_text())
+    read = found["frames_read"]
+    assert 0 < read < 11
+    assert not found["complete"]
+    assert f"ends after {read} of 12 frames" in err.splitlines()[-1]
+    assert str(out) in err.splitlines()[-1]
+    assert len(frames_of(out)) == read
+
+
+def test_boxes_beyond_the_video_and_outside_the_frame_are_named(run, clip, mot, tmp_path):
+    extra = "40,1,10,10,20,20,1\n3,1,500,500,20,20,1\n"
+    code, printed, err = run(clip(), "--boxes", mot(extra=extra), "--mot", tmp_path / "o.txt")
+    assert code == 0
+    assert "24 boxes" in printed
+    assert "warning: 1 boxes outside the frame" in err
+    assert "warning: 1 boxes are of frames after 12" in err
+
+
+def test_boxes_of_another_video(run, clip, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("40,1,10,10,20,20,1\n")
+    code, _, err = run(clip(), "--boxes", other, "--mot", tmp_path / "o.txt")
+    assert code == 1
+    assert "belong together" in err
+
+
+def test_the_least_confidence(run, clip, mot, tmp_path):
+    boxes_file = mot(extra="3,1,10,10,20,20,0.2\n")
+    out = tmp_path / "o.txt"
+    _, printed, _ = run(clip(), "--boxes", boxes_file, "--mot", out, "--min-confidence", "0.5")
+    assert "24 boxes" in printed
+    code, _, err = run(clip(), "--boxes", boxes_file, "--mot", out, "--min-confidence", "2")
+    assert code == 1
+    assert "--min-confidence" in err
+
+
+def test_wrong_usage(run, clip, mot, tmp_path, concat_folder):
+    video, truth = clip(), mot()
+    for arguments, says in (
+        ([], "nothing to write"),
+        (["--out", video], "is the video"),
+        (["--mot", truth], "is the boxes"),
+        (["--out", tmp_path / "o.avi", "--json", tmp_path / "o.avi"], "is --out"),
+        (["--mot", tmp_path / "o.txt", "--gallery", tmp_path / "none.db"], "no such gallery"),
+    ):
+        code, _, err = run(video, "--boxes", truth, *arguments)
+        assert code == 2
+        assert says in err
+    link = tmp_path / "link.avi"
+    link.symlink_to(video)
+    assert run(video, "--boxes", truth, "--out", link)[0] == 2
+    code, _, err = run(video, "--boxes", truth, "--mot", tmp_path / "o.txt", model=concat_folder)
+    assert code == 2
+    assert "no mean" in err
+    assert not (tmp_path / "o.txt").exists()
+
+
+def test_ctrl_c_leaves_nothing(run, clip, mot, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "draw", interrupted)
+    outputs = [tmp_path / name for name in ("o.mp4", "o.txt", "o.json")]
+    video, truth = clip(), mot()
+    code, _, err = run(
+        video, "--boxes", truth, "--out", outputs[0], "--mot", outputs[1], "--json", outputs[2]
+    )
+    assert (code, err) == (130, "interrupted\n")
+    assert sorted(tmp_path.iterdir()) == sorted([video, truth])
+
+
+class FakeGallery:
+    """Knows whoever looks like the first axis."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def identify(self, embeddings, top, fpir):
+        assert (top, fpir) == (1, 0.02)
+        self.asked += len(embeddings)
+        return [
+            SimpleNamespace(
+                identity="anna" if row[0] > 0.5 else None,
+                candidates=[SimpleNamespace(identity="anna", score=float(row[0]))],
+            )
+            for row in embeddings
+        ]
+
+
+def test_a_gallery_names_whom_it_knows(run, clip, mot, tmp_path, tiny):
+    limits = {"far_1e-2": 0.85, "far_1e-3": 0.9}
+    model = _tiny.write(
+        tmp_path / "model",
+        thresholds={name: {"score": s, "low": s, "high": s} for name, s in limits.items()},
+    )
+    video, people, report = clip(), tmp_path / "people.db", tmp_path / "o.json"
+    frame = frames_of(video)[5][:, :, ::-1]
+    with Gallery(people, model=tiny) as gallery:
+        gallery.add("ännä", tiny.embed(frame, boxes=np.array([[28, 16, 40, 48]])))
+    code, printed, err = run(
+        video, "--boxes", mot(), "--out", tmp_path / "o.mp4", "--json", report,
+        "--gallery", people, "--use-ids", model=model,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "known: ännä; unknown tracks: 1" in printed
+    first, second = json.loads(report.read_text())["tracks"]
+    assert (first["id"], first["identity"]) == (7, "ännä")
+    assert first["identity_score"] > 0.9
+    assert (second["identity"], second["identity_score"]) == (None, None)
+
+
+def test_an_empty_gallery_is_said_to_be_empty(run, clip, mot, tmp_path, tiny):
+    people, out = tmp_path / "people.db", tmp_path / "o.txt"
+    Gallery(people, model=tiny).close()
+    code, _, err = run(clip(), "--boxes", mot(), "--mot", out, "--gallery", people)
+    assert code == 1
+    assert err.startswith("error: ")
+    assert not out.exists()
+
+
+def seen(number, look, views=1):
+    return Track(number, np.zeros(4, np.float32), 1, 1, 0.0, np.array(look, np.float32), views)
+
+
+def test_names_come_from_the_gallery_and_nobody_is_there_twice():
+    gallery = FakeGallery()
+    names = Names(gallery, 0.02)
+    people = [seen(1, [0.6, 0.8]), seen(2, [1, 0]), seen(3, [0, 1])]
+    names.name(people)
+    assert [track.identity for track in people] == [None, "anna", None]
+    assert people[1].identity_score == 1
+    assert gallery.asked == 3
+
+
+def test_a_track_is_looked_up_now_and_then_and_may_become_unknown_again():
+    gallery = FakeGallery()
+    names = Names(gallery, 0.02)
+    person = seen(1, [1, 0])
+    for views in range(1, 33):
+        person.views = views
+        names.name([person])
+    assert gallery.asked == 6  # at 1, 2, 4, 8, 16, 32
+    person.embedding, person.views = np.array([0, 1], np.float32), 48
+    names.name([person])
+    assert (person.identity, person.identity_score) == (None, None)
+
+
+def test_the_package_loads_no_opencv(tmp_path):
+    import subprocess
+    import sys
+
+    import reid_edge
+
+    code = "import reid_edge.video, reid_edge.cli, sys; print('cv2' in sys.modules)"
+    root = Path(reid_edge.__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"
