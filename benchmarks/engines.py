@@ -1,10 +1,12 @@
 """CPU engines and precisions of the default model side by side, batches of 1 and 16.
 
-OpenVINO against ONNX Runtime in FP32, and its INT8, on CPUs with VNNI or AMX, against both.
+OpenVINO against ONNX Runtime in FP32, and its INT8, on CPUs with VNNI or AMX, against both; where the
+CPU has BF16, INT8 with that around it against INT8 with float32 around it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from typing import Any
 
@@ -15,11 +17,13 @@ from reid_edge.backends import _processor
 
 from ._measure import report, side_by_side
 
+_IN_FP32 = ("openvino", "int8 in fp32")
 _PAIRS = (
     (("openvino", "fp32"), ("onnxruntime", "fp32")),
     (("openvino", "int8"), ("onnxruntime", "fp32")),
     (("openvino", "int8"), ("openvino", "fp32")),
 )
+_BF16_PAIRS = ((("openvino", "int8"), _IN_FP32),)
 _PICTURES = 32
 
 
@@ -27,8 +31,14 @@ def run() -> dict[str, Any]:
     """Images/s of both, and the ratio, of each pair."""
     model = bundle.load(bundle.find(None))
     pairs = _PAIRS if _processor.has_fast_int8() else _PAIRS[:1]
+    if _processor.has_bf16() and model.judged_in.get("int8") != "f32":
+        pairs += _BF16_PAIRS
+    in_fp32 = dataclasses.replace(model, judged_in={"int8": "f32"})
     started = {
-        way: backends.choose(model, *way, "cpu") for way in {way for pair in pairs for way in pair}
+        way: backends.choose(in_fp32, "openvino", "int8", "cpu")
+        if way == _IN_FP32
+        else backends.choose(model, *way, "cpu")
+        for way in {way for pair in pairs for way in pair}
     }
     rng = np.random.default_rng(0)
     figures: dict[str, Any] = {}
