@@ -1,7 +1,7 @@
 """CPU engines and precisions of the default model side by side, batches of 1 and 16.
 
-OpenVINO against ONNX Runtime in FP32, and its INT8, on CPUs with VNNI or AMX, against both; where the
-CPU has BF16, INT8 with that around it against INT8 with float32 around it.
+OpenVINO against ONNX Runtime in FP32, and its INT8, on CPUs with VNNI or AMX, against both; where
+the CPU has BF16, INT8 with that around it against INT8 with float32 around it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _PAIRS = (
     (("openvino", "int8"), ("onnxruntime", "fp32")),
     (("openvino", "int8"), ("openvino", "fp32")),
 )
-_BF16_PAIRS = ((("openvino", "int8"), _IN_FP32),)
+_BF16_PAIR = (("openvino", "int8"), _IN_FP32)
 _PICTURES = 32
 
 
 def run() -> dict[str, Any]:
     """Images/s of both, and the ratio, of each pair."""
     model = bundle.load(bundle.find(None))
-    pairs = _PAIRS if _processor.has_fast_int8() else _PAIRS[:1]
+    pairs = list(_PAIRS if _processor.has_fast_int8() else _PAIRS[:1])
     if _processor.has_bf16() and model.judged_in.get("int8") != "f32":
-        pairs += _BF16_PAIRS
+        pairs.append(_BF16_PAIR)
     in_fp32 = dataclasses.replace(model, judged_in={"int8": "f32"})
     started = {
         way: backends.choose(in_fp32, "openvino", "int8", "cpu")
