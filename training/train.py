@@ -19,7 +19,7 @@ from reid_edge import metrics
 
 from . import curves, losses, views
 from .augment import augment, normalise
-from .model import EdgeDenseNet
+from .model import build
 from .recipe import Recipe, Stage
 from .sets import Batches, PreparedSet
 from .teacher import Teacher
@@ -43,7 +43,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.recipe, self.data, self.held_out, self.out = recipe, data, held_out, out
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.student = EdgeDenseNet(recipe.architecture).to(self.device)
+        self.student = build(recipe.architecture).to(self.device)
         self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(self.student, use_buffers=True)
         self.classifier = losses.CosineClassifier(recipe.architecture.embedding, data.classes).to(
