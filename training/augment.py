@@ -78,8 +78,8 @@ def augment(
         generator: the source of all draws, on the CPU.
 
     Returns:
-        float32 (n, 3, h, w) RGB in 0...255, and bool (n,) on the CPU: whether the picture still shows one
-        person only, its own.
+        float32 (n, 3, h, w) RGB in 0...255, and bool (n,) on the CPU: whether the picture still
+        shows one person only, its own.
     """
     draw = uniform(generator, images.device)
     x = images.permute(0, 3, 1, 2).float()

@@ -52,7 +52,7 @@ def together(teachers: Sequence[Teacher]) -> Teacher:
 
     def embed(pictures: Tensor) -> Tensor:
         found = [teacher(pictures) for teacher in teachers]
-        return torch.cat(found, 1) / len(found) ** 0.5
+        return torch.cat(found, 1) * len(found) ** -0.5
 
     return embed
 
