@@ -5,6 +5,8 @@ All losses take unit-norm embeddings and give a scalar.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -57,7 +59,7 @@ class TeacherHeads(nn.Module):
     def forward(self, embeddings: Tensor) -> Tensor:
         """(n, features) to unit-norm (n, teachers * size), as `teacher.together` gives them."""
         parts = [functional.normalize(head(embeddings)) for head in self.heads]
-        return torch.cat(parts, 1) * len(parts) ** -0.5
+        return torch.cat(parts, 1) / math.sqrt(len(parts))
 
 
 def teacher_heads(features: int, teachers: int, size: int) -> nn.Module:

@@ -10,6 +10,7 @@ behind one another: the cosine of two such embeddings is the mean of the teacher
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def together(teachers: Sequence[Teacher]) -> Teacher:
 
     def embed(pictures: Tensor) -> Tensor:
         found = [teacher(pictures) for teacher in teachers]
-        return torch.cat(found, 1) * len(found) ** -0.5
+        return torch.cat(found, 1) / math.sqrt(len(found))
 
     return embed
 

@@ -94,7 +94,7 @@ def test_the_average_alone_is_published_and_not_resumed(start, tmp_path):
     rng = np.random.default_rng(0)
     colours = rng.integers(40, 200, (8, 3))
     for row in range(32):
-        picture = np.clip(colours[row // 4] + rng.integers(-40, 40, (64, 32, 3)), 0, 255)
+        picture = np.clip(colours[row // 4] + rng.integers(-60, 60, (64, 32, 3)) + rng.integers(-50, 50, 3), 0, 255)
         path = people / f"{row // 4 + 1:04}_c{row % 2 + 1}_{row}.png"
         cv2.imwrite(str(path), picture.astype(np.uint8))
     samples = datasets.folder(people)
