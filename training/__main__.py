@@ -156,6 +156,7 @@ def _publish(arguments: argparse.Namespace) -> None:
         arguments.test,
         arguments.weights,
         arguments.out,
+        arguments.precision,
     )
     print(json.dumps(figures, indent=2))
 
@@ -214,6 +215,9 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--test", action="append", default=[], metavar="LAYOUT:PATH")
     publish.add_argument("--weights", type=Path, default=_HERE / "weights" / "edge.safetensors")
     publish.add_argument("--out", type=Path, default=_HERE.parent / "reid_edge" / "models" / "edge")
+    publish.add_argument(
+        "--precision", nargs="+", default=["fp16", "int8"], metavar="P", help="beside fp32"
+    )
     return parser
 
 
