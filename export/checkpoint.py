@@ -1,7 +1,7 @@
 """A training checkpoint: a safetensors file whose metadata says what it holds.
 
-The metadata's key `reid_edge` is a JSON object with `format` (1), `architecture` (the sizes of
-the network) and `bundle`, what bundle.json shall say about the model.
+The metadata's key `reid_edge` is a JSON object with `format` (1), `architecture` (the network's
+kind and sizes) and `bundle`, what bundle.json shall say about the model.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reid_edge._schema import Reader
 from reid_edge.errors import BundleSchemaError, ConversionError
 
-from .edge import Architecture
+from .architecture import Architecture
 from .packages import require
 from .sources import Source
 from .strict_json import parse_object
@@ -68,7 +68,7 @@ def read(source: Source) -> Checkpoint:
         odd = min(set(bundle.values) ^ set(_BUNDLE_FIELDS))
         verb = "missing" if odd in _BUNDLE_FIELDS else "unknown"
         raise ConversionError(f"{bundle.where}: the field {odd[:40]!r} is {verb}")
-    return Checkpoint(architecture, height, width, bundle.values, _weights(source))
+    return Checkpoint(architecture, height, width, bundle.values, _weights(source, architecture))
 
 
 def _metadata(source: Source) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _metadata(source: Source) -> dict[str, Any]:
     return parse_object(own, f"{source.path}: metadata")
 
 
-def _weights(source: Source) -> Weights:
+def _weights(source: Source, architecture: Architecture) -> Weights:
     """All tensors but the batch counters, which inference has no use for."""
     safetensors, numpy_flavour = require("safetensors"), require("safetensors.numpy")
     try:
@@ -112,4 +112,4 @@ def _weights(source: Source) -> Weights:
         if values.dtype not in (np.float16, np.float32):
             raise ConversionError(f"{source.path}: {name} is {values.dtype}, expected FP32 or FP16")
         stored[name] = Stored.in_memory(values)
-    return Weights(str(source.path), "the edge network of its metadata", stored)
+    return Weights(str(source.path), f"the {architecture.network} network of its metadata", stored)

@@ -13,7 +13,7 @@ from reid_edge import bundle
 from reid_edge._text import visible
 from reid_edge.errors import OptionError
 
-from . import checkpoint, densenet121, edge, keras_file, precisions, sources, writing
+from . import checkpoint, densenet121, keras_file, precisions, sources, trained, writing
 from .graph import FP32, Arithmetic
 from .pictures import Frame
 from .precisions import Graphs, Wish
@@ -136,7 +136,7 @@ def _from_checkpoint(source: Source) -> _Model:
     def write(arithmetic: Arithmetic) -> bytes:
         # Read again for each graph, as a network takes its weights one by one.
         read = checkpoint.read(source)
-        return edge.write(
+        return trained.write(
             read.architecture, read.weights, read.height, read.width, arithmetic=arithmetic
         )
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import preactivation
 from .batchnorm import BatchNorm, Floats
 from .graph import FP32, Arithmetic, GraphWriter
 from .weights import Weights
@@ -83,10 +84,8 @@ class _Builder:
 
     def backbone(self) -> str:
         """All up to the mean over the last map, without the last batch norm."""
-        graph = self.graph
-        kernel, bias = self.folded("conv1/conv", "conv1/bn", 7, 3, STEM)
-        x = graph.conv("stem/conv", graph.pictures(), kernel, bias, stride=2, pad=3)
-        x = graph.max_pool("stem/pool", graph.relu("stem/relu", x), 3, 2, 1)
+        kernel = self.kernel("conv1/conv", 7, 3, STEM)
+        x = preactivation.stem(self.graph, kernel, self.norm("conv1/bn", STEM))
         channels = STEM
         for block, layers in enumerate(BLOCKS, 1):
             for layer in range(1, layers + 1):
@@ -95,28 +94,27 @@ class _Builder:
             if block < len(BLOCKS):
                 x = self.transition(block, x, channels)
                 channels //= 2
-        return graph.global_average("features", x)
+        return self.graph.global_average("features", x)
 
     def dense_layer(self, block: int, layer: int, x: str, channels: int) -> str:
-        """Norm, ReLU, 1x1, norm, ReLU, 3x3, and the concatenation with what came before."""
-        graph, name = self.graph, f"block{block}/layer{layer}"
+        """One of a block's layers."""
         keras = f"conv{block + 1}_block{layer}"
-        norm = self.norm(f"{keras}_0_bn", channels)
-        y = graph.relu(f"{name}/relu0", graph.affine(f"{name}/norm", x, norm.scale, norm.shift))
-        kernel, bias = self.folded(f"{keras}_1_conv", f"{keras}_1_bn", 1, channels, BOTTLENECK)
-        y = graph.relu(f"{name}/relu1", graph.conv(f"{name}/conv1", y, kernel, bias))
-        kernel = self.kernel(f"{keras}_2_conv", 3, BOTTLENECK, GROWTH)
-        y = graph.conv(f"{name}/conv2", y, kernel, pad=1)
-        return graph.concat(f"{name}/concat", [x, y])
+        return preactivation.dense_layer(
+            self.graph,
+            f"block{block}/layer{layer}",
+            x,
+            self.norm(f"{keras}_0_bn", channels),
+            self.kernel(f"{keras}_1_conv", 1, channels, BOTTLENECK),
+            self.norm(f"{keras}_1_bn", BOTTLENECK),
+            self.kernel(f"{keras}_2_conv", 3, BOTTLENECK, GROWTH),
+        )
 
     def transition(self, block: int, x: str, channels: int) -> str:
-        """Norm, ReLU, 2x2 mean, 1x1."""
-        graph, keras, name = self.graph, f"pool{block + 1}", f"transition{block}"
+        """What stands between two blocks."""
+        keras = f"pool{block + 1}"
         norm = self.norm(f"{keras}_bn", channels)
-        x = graph.relu(f"{name}/relu", graph.affine(f"{name}/norm", x, norm.scale, norm.shift))
-        x = graph.halve(f"{name}/pool", x)
         kernel = self.kernel(f"{keras}_conv", 1, channels, channels // 2)
-        return graph.conv(f"{name}/conv", x, kernel)
+        return preactivation.transition(self.graph, f"transition{block}", x, norm, kernel)
 
     def kernel(self, name: str, size: int, inputs: int, outputs: int) -> Floats:
         """A kernel, from Keras' HWIO to OIHW."""
@@ -127,10 +125,3 @@ class _Builder:
         """A batch norm."""
         leaves = ("gamma", "beta", "moving_mean", "moving_variance")
         return self.weights.norm([f"{name}/{leaf}" for leaf in leaves], channels, EPSILON)
-
-    def folded(
-        self, conv: str, norm: str, size: int, inputs: int, outputs: int
-    ) -> tuple[Floats, Floats]:
-        """A convolution with the batch norm behind it."""
-        kernel = self.kernel(conv, size, inputs, outputs)
-        return self.norm(norm, outputs).fold(kernel)

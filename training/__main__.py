@@ -1,4 +1,4 @@
-"""`python -m training prepare | train | publish`: see README.md beside this file."""
+"""`python -m training prepare | train | publish | ...`: see README.md beside this file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reid_edge import datasets
 from reid_edge._command import finish
@@ -13,6 +14,9 @@ from reid_edge.datasets import Sample
 from reid_edge.errors import MissingDependencyError
 
 from . import held_out
+
+if TYPE_CHECKING:
+    from .train import Trainer
 
 _HERE = Path(__file__).parent
 
@@ -38,15 +42,30 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
+    from .pack import unpacked
     from .prepare import prepare
 
+    splits = _splits(arguments) if arguments.packed is None else unpacked(arguments.packed)
+    for name in ("held_out", "train"):
+        prepare(splits[name], arguments.teacher, arguments.out / name)
+
+
+def _pack(arguments: argparse.Namespace) -> None:
+    from .pack import pack
+
+    parts = pack(_splits(arguments), arguments.out, arguments.part_size << 20, arguments.quality)
+    for path in parts:
+        print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
+
+
+def _splits(arguments: argparse.Namespace) -> dict[str, dict[str, list[Sample]]]:
+    """Split -> source -> samples."""
     name, train, kept = _split(arguments)
     sources = {name: train}
     for other in ("cuhk03", "synthetic"):
         if other != name and getattr(arguments, other) is not None:
             sources[other] = datasets.folder(getattr(arguments, other))
-    prepare({name: kept}, arguments.teacher, arguments.out / "held_out")
-    prepare(sources, arguments.teacher, arguments.out / "train")
+    return {"train": sources, "held_out": {name: kept}}
 
 
 def _split(arguments: argparse.Namespace) -> tuple[str, list[Sample], list[Sample]]:
@@ -62,24 +81,51 @@ def _split(arguments: argparse.Namespace) -> tuple[str, list[Sample], list[Sampl
     return "synthetic", *held_out.split(datasets.folder(arguments.synthetic), "synthetic")
 
 
-def _train(arguments: argparse.Namespace) -> None:
+def _trainer(arguments: argparse.Namespace) -> Trainer:
+    import torch
+
     from . import memory
     from .recipe import Recipe
     from .sets import PreparedSet
-    from .teacher import openvino_teacher
+    from .teacher import open_teachers
     from .train import Trainer
 
     memory.keep_freed()
-    trainer = Trainer(
-        Recipe.load(arguments.recipe),
+    recipe = Recipe.load(arguments.recipe).scaled(arguments.scale)
+    if arguments.teacher and len(arguments.teacher) != recipe.teachers:
+        raise SystemExit(f"this recipe has {recipe.teachers} teacher(s): name as many --teacher")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Trainer(
+        recipe,
         PreparedSet.open(arguments.data / "train"),
         PreparedSet.open(arguments.data / "held_out"),
         arguments.out,
-        arguments.teacher and openvino_teacher(arguments.teacher),
+        open_teachers(arguments.teacher, device, arguments.compile) if arguments.teacher else None,
+        arguments.compile,
     )
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    trainer = _trainer(arguments)
     if trainer.resume():
         print(f"goes on from step {trainer.step}")
     trainer.run(arguments.stop_after)
+
+
+def _rate(arguments: argparse.Namespace) -> None:
+    from .rate import measure
+
+    rates = measure(_trainer(arguments), arguments.steps)
+    for rate in rates:
+        print(f"{rate.height}x{rate.width}: {rate.pictures:.0f} pictures/s, {rate.minutes:.1f} min")
+    print(f"all stages: {sum(rate.minutes for rate in rates):.1f} min; --scale changes them alike")
+
+
+def _light(arguments: argparse.Namespace) -> None:
+    from . import light
+
+    light.write(arguments.run_folder / "checkpoint.pt", arguments.out, arguments.average_only)
+    print(f"wrote {arguments.out} ({arguments.out.stat().st_size / 2**20:.1f} MiB)")
 
 
 def _validate(arguments: argparse.Namespace) -> None:
@@ -110,6 +156,7 @@ def _publish(arguments: argparse.Namespace) -> None:
         arguments.test,
         arguments.weights,
         arguments.out,
+        arguments.precision,
     )
     print(json.dumps(figures, indent=2))
 
@@ -120,19 +167,34 @@ def _parser() -> argparse.ArgumentParser:
 
     prepare = commands.add_parser("prepare", help="decode pictures and run the teacher, once")
     prepare.set_defaults(run=_prepare)
-    prepare.add_argument("--market1501", type=Path, help="the unpacked archive")
-    prepare.add_argument("--cuhk03", type=Path, help="a folder of PID_cCAM_*.jpg")
-    prepare.add_argument("--synthetic", type=Path, help="a folder of PID_cCAM_*.jpg")
-    prepare.add_argument("--teacher", type=Path, required=True, help="the teacher's OpenVINO .xml")
+    _add_sources(prepare)
+    prepare.add_argument("--packed", type=Path, help="instead: what pack wrote, unpacked")
+    _add_teacher(prepare, "its OpenVINO .xml; needless if no stage's teacher is 'prepared'")
     prepare.add_argument("--out", type=Path, required=True, help="where the arrays go")
+
+    pack = commands.add_parser("pack", help="the pictures as a few archives, to carry elsewhere")
+    pack.set_defaults(run=_pack)
+    _add_sources(pack)
+    pack.add_argument("--out", type=Path, required=True, help="the archives' folder")
+    pack.add_argument("--part-size", type=int, default=28, metavar="MIB", help="each at most (28)")
+    pack.add_argument("--quality", type=int, default=92, help="JPEG's, of shrunk pictures (92)")
 
     train = commands.add_parser("train", help="train, or go on where the last run stopped")
     train.set_defaults(run=_train)
-    train.add_argument("--recipe", type=Path, default=_HERE / "recipes" / "edge.json")
-    train.add_argument("--data", type=Path, required=True, help="what prepare wrote")
+    _add_training(train)
     train.add_argument("--out", type=Path, required=True, help="checkpoint and curves")
-    train.add_argument("--teacher", type=Path, help="its .xml, for stages that ask it in the loop")
     train.add_argument("--stop-after", type=float, metavar="SECONDS", help="then resume later")
+
+    rate = commands.add_parser("rate", help="measure how long a recipe's stages would take here")
+    rate.set_defaults(run=_rate, out=Path())
+    _add_training(rate)
+    rate.add_argument("--steps", type=int, default=20, help="of each stage, as many untimed (20)")
+
+    light = commands.add_parser("light", help="a checkpoint in fewer bits, to carry elsewhere")
+    light.set_defaults(run=_light)
+    light.add_argument("--run", type=Path, required=True, dest="run_folder", help="train's --out")
+    light.add_argument("--out", type=Path, required=True, help="the file to write")
+    light.add_argument("--average-only", action="store_true", help="what publish needs, no more")
 
     validate = commands.add_parser("validate", help="retrieval in a source that was left out")
     validate.set_defaults(run=_validate)
@@ -153,7 +215,36 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--test", action="append", default=[], metavar="LAYOUT:PATH")
     publish.add_argument("--weights", type=Path, default=_HERE / "weights" / "edge.safetensors")
     publish.add_argument("--out", type=Path, default=_HERE.parent / "reid_edge" / "models" / "edge")
+    publish.add_argument(
+        "--precision", nargs="+", default=["fp16", "int8"], metavar="P", help="beside fp32"
+    )
     return parser
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--market1501", type=Path, help="the unpacked archive")
+    parser.add_argument("--cuhk03", type=Path, help="a folder of PID_cCAM_*.jpg")
+    parser.add_argument("--synthetic", type=Path, help="a folder of PID_cCAM_*.jpg")
+
+
+def _add_teacher(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="XML",
+        help=f"{what}; several are given one by one",
+    )
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    """What says which training it is."""
+    parser.add_argument("--recipe", type=Path, default=_HERE / "recipes" / "edge.json")
+    parser.add_argument("--data", type=Path, required=True, help="what prepare wrote")
+    _add_teacher(parser, "its .xml, for stages that ask it in the loop")
+    parser.add_argument("--scale", type=float, default=1.0, help="each stage's steps, times this")
+    parser.add_argument("--compile", action="store_true", help="through torch.compile: slow start")
 
 
 if __name__ == "__main__":

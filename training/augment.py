@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from . import degrade, mixing
-from .draws import Draw, chosen, uniform
+from .draws import Draw, chosen, constant, uniform
 
 # ImageNet's mean and standard deviation, in 0...255: what every exported graph applies inside.
 MEAN = (123.675, 116.28, 103.53)
@@ -56,8 +56,8 @@ class Augmentation:
 
 def normalise(pictures: Tensor) -> Tensor:
     """0...255 RGB (n, 3, h, w) to zero mean and unit variance, channels last."""
-    mean = torch.tensor(MEAN, device=pictures.device).view(1, 3, 1, 1)
-    std = torch.tensor(STD, device=pictures.device).view(1, 3, 1, 1)
+    mean = constant(MEAN, pictures.device).view(1, 3, 1, 1)
+    std = constant(STD, pictures.device).view(1, 3, 1, 1)
     return ((pictures - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
@@ -78,8 +78,8 @@ def augment(
         generator: the source of all draws, on the CPU.
 
     Returns:
-        float32 (n, 3, h, w) RGB in 0...255, and bool (n,): whether the picture still shows one
-        person only, its own.
+        float32 (n, 3, h, w) RGB in 0...255, and bool (n,) on the CPU: whether the picture still
+        shows one person only, its own.
     """
     draw = uniform(generator, images.device)
     x = images.permute(0, 3, 1, 2).float()
@@ -140,13 +140,14 @@ def _recolour(x: Tensor, draw: Draw, settings: Augmentation) -> Tensor:
     gain = gain * (1 + draw(count, 3, 1, 1) * settings.tint)
     contrast = 1 + draw(count, 1, 1, 1) * settings.contrast
     saturation = 1 + draw(count, 1, 1, 1) * settings.saturation
-    angle = draw(count, 1, 1) * settings.hue if settings.hue else torch.zeros(1, 1, 1)
+    angle = torch.zeros(1, 1, 1, device=x.device)
+    if settings.hue:
+        angle = draw(count, 1, 1) * settings.hue
     if settings.grey:
-        saturation[chosen(draw, count, settings.grey)] = 0
+        saturation[draw.place(chosen(draw, count, settings.grey))] = 0
     grey = torch.full((3, 3), 1 / 3, device=x.device)
     # The rotation about the grey axis, in Rodrigues' form, on the part of a colour off that axis.
-    turn = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=x.device) / math.sqrt(3)
-    angle = angle.to(x.device)
+    turn = constant(((0, -1, 1), (1, 0, -1), (-1, 1, 0)), x.device) / math.sqrt(3)
     off_axis = angle.cos() * (torch.eye(3, device=x.device) - grey) + angle.sin() * turn
     matrix = gain.view(count, 3, 1) * (grey + saturation.view(count, 1, 1) * off_axis)
     contrast = contrast.view(count, 1, 1)

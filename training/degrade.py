@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .draws import Draw, between, chosen
+from .draws import Draw, between, chosen, constant
 
 GROUPS = 4
 """Pictures that are rescaled are so in groups of one size each, to stay batched."""
@@ -33,8 +33,9 @@ _QUANTISATION = (
 
 def halve(x: Tensor, draw: Draw, probability: float) -> Tensor:
     """Some pictures go down to half the resolution and up again: far-away people, blur."""
-    rows = torch.nonzero(draw(len(x)) < 2 * probability - 1).flatten()
+    rows = torch.nonzero(draw.here(len(x)) < 2 * probability - 1).flatten()
     if len(rows):
+        rows = draw.place(rows)
         small = functional.avg_pool2d(x[rows], 2)
         x[rows] = functional.interpolate(small, scale_factor=2, mode="bilinear")
     return x
@@ -45,6 +46,7 @@ def blur(x: Tensor, draw: Draw, probability: float, widest: float = 2.5) -> Tens
     rows = chosen(draw, len(x), probability)
     if not len(rows):
         return x
+    rows = draw.place(rows)
     count, (height, width) = len(rows), x.shape[2:]
     sigma = between(draw, 0.4, widest, count, 1)
     reach = math.ceil(2 * widest)
@@ -67,20 +69,21 @@ def rescale(x: Tensor, draw: Draw, probability: float, compressed: float) -> Ten
     rows = chosen(draw, len(x), probability)
     for group in range(GROUPS if len(rows) else 0):
         part = rows[group::GROUPS]
-        low = float(between(draw, math.log(48), math.log(160), 1).exp())
-        aspect = float(between(draw, 0.36, 0.5, 1))
+        low = float(between(draw.here, math.log(48), math.log(160), 1).exp())
+        aspect = float(between(draw.here, 0.36, 0.5, 1))
         # Whole blocks of 8 pixels, as JPEG has them.
         size = (min(height, _blocks(low)), min(width, _blocks(low * aspect)))
-        down, up = ("area", "bilinear")[int(draw(1) > 0.4)], int(draw(1) > -0.4)
+        down, up = ("area", "bilinear")[int(draw.here(1) > 0.4)], int(draw.here(1) > -0.4)
         if not len(part):
             continue
+        part = draw.place(part)
         small = functional.interpolate(x[part], size, mode=down)
         small = _compress(small, draw, compressed)
         x[part] = functional.interpolate(small, (height, width), mode=("nearest", "bilinear")[up])
     if compressed and height % 8 == width % 8 == 0:
         others = torch.ones(len(x), dtype=torch.bool)
         others[rows] = False
-        own = torch.nonzero(others).flatten()
+        own = draw.place(torch.nonzero(others).flatten())
         x[own] = _compress(x[own], draw, compressed)
     return x
 
@@ -94,9 +97,9 @@ def _compress(x: Tensor, draw: Draw, probability: float) -> Tensor:
     rows = chosen(draw, len(x), probability)
     if not len(rows):
         return x
-    count, _, height, width = x[rows].shape
-    basis = _cosines().to(x.device)
-    table = torch.tensor(_QUANTISATION, dtype=torch.float32, device=x.device)
+    rows = draw.place(rows)
+    count, (height, width) = len(rows), x.shape[2:]
+    basis, table = constant(_cosines(), x.device), constant(_QUANTISATION, x.device)
     steps = table * between(draw, 0.2, 1.6, count, 1, 1, 1, 1)
     blocks = (x[rows] - 128).view(count, 3 * height // 8, 8, width // 8, 8).transpose(2, 3)
     levels = (basis @ blocks @ basis.T / steps).round_() * steps
@@ -105,18 +108,19 @@ def _compress(x: Tensor, draw: Draw, probability: float) -> Tensor:
 
 
 @cache
-def _cosines() -> Tensor:
+def _cosines() -> tuple[tuple[float, ...], ...]:
     """The orthonormal 8 x 8 DCT-II."""
     row, column = torch.arange(8.0)[:, None], torch.arange(8.0)[None]
     basis = torch.cos(math.pi * (2 * column + 1) * row / 16) / 2
     basis[0] /= math.sqrt(2)
-    return basis
+    return tuple(map(tuple, basis.tolist()))
 
 
 def add_noise(x: Tensor, draw: Draw, probability: float, strongest: float = 25.0) -> Tensor:
     """Sensor noise, its own strength for each picture."""
     rows = chosen(draw, len(x), probability)
     if len(rows):
+        rows = draw.place(rows)
         strength = between(draw, 2, strongest, len(rows), 1, 1, 1)
-        x[rows] += strength * draw(len(rows), *x.shape[1:])
+        x[rows] += strength * draw.many(len(rows), *x.shape[1:])
     return x

@@ -1,9 +1,11 @@
 """What the student is asked for: the teacher's embedding, its neighbourhoods, and who it is.
 
-All functions take unit-norm embeddings and give a scalar.
+All losses take unit-norm embeddings and give a scalar.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -42,3 +44,26 @@ class CosineClassifier(nn.Module):
         cosines = embeddings @ functional.normalize(self.weight).T
         loss = functional.cross_entropy(self.scale * cosines, labels, label_smoothing=0.1)
         return loss, (cosines.detach().argmax(1) == labels).float().mean()
+
+
+class TeacherHeads(nn.Module):
+    """From the student's space into each teacher's, in training only.
+
+    A student of another width than its teachers' cannot meet their embeddings themselves.
+    """
+
+    def __init__(self, features: int, teachers: int, size: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(nn.Linear(features, size, bias=False) for _ in range(teachers))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """(n, features) to unit-norm (n, teachers * size), as `teacher.together` gives them."""
+        parts = [functional.normalize(head(embeddings)) for head in self.heads]
+        return torch.cat(parts, 1) / math.sqrt(len(parts))
+
+
+def teacher_heads(features: int, teachers: int, size: int) -> nn.Module:
+    """Heads if they are needed, else nothing in their place."""
+    if features == teachers * size:
+        return nn.Identity()
+    return TeacherHeads(features, teachers, size)

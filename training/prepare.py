@@ -1,10 +1,10 @@
 """Decode every training picture once, and run the teacher over its fixed views.
 
-A prepared set is a folder of four arrays and a list:
+A prepared set is a folder of up to four arrays and a list:
 
     images.npy    uint8   (n, 256, 128, 3) RGB
     boxes.npy     float32 (n, views, 4)
-    teacher.npy   float16 (n, views, 256), unit norm
+    teacher.npy   float16 (n, views, 256 a teacher), unit norm; not there without teachers
     labels.npy    int32   (n, 2): label 0...classes-1, source 0...sources-1
     index.json    sources, and path, pid and camid of each picture
 """
@@ -12,6 +12,7 @@ A prepared set is a folder of four arrays and a list:
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -25,10 +26,12 @@ from reid_edge.image_files import read_image
 from reid_edge.images import fill
 
 from . import views
-from .teacher import HEIGHT, WIDTH, openvino_teacher
+from .teacher import HEIGHT, SIZE, WIDTH, open_teachers
 
 
-def prepare(sources: dict[str, list[Sample]], teacher_path: Path, out: Path, seed: int = 0) -> None:
+def prepare(
+    sources: dict[str, list[Sample]], teachers: Sequence[Path], out: Path, seed: int = 0
+) -> None:
     """Write a prepared set of `sources` (name -> samples) into the folder `out`.
 
     Labels count over (source, pid), so that equal numbers in two datasets stay two people.
@@ -50,7 +53,8 @@ def prepare(sources: dict[str, list[Sample]], teacher_path: Path, out: Path, see
     label_of = {key: label for label, key in enumerate(sorted(set(keys)))}
     labels = np.array([(label_of[key], key[0]) for key in keys], np.int32)
     np.save(out / "labels.npy", labels)
-    np.save(out / "teacher.npy", _teach(images, boxes, teacher_path))
+    if teachers:
+        np.save(out / "teacher.npy", _teach(images, boxes, teachers))
     index = {
         "sources": list(sources),
         "pictures": [(sample.path.name, sample.pid, sample.camid) for _, sample in rows],
@@ -60,21 +64,25 @@ def prepare(sources: dict[str, list[Sample]], teacher_path: Path, out: Path, see
 
 
 def _teach(
-    images: NDArray[np.uint8], boxes: NDArray[np.float32], teacher_path: Path, batch: int = 128
+    images: NDArray[np.uint8],
+    boxes: NDArray[np.float32],
+    teachers: Sequence[Path],
+    batch: int = 128,
 ) -> NDArray[np.float16]:
-    """Unit-norm teacher embeddings of every view: float16 (n, views, 256)."""
-    teacher = openvino_teacher(teacher_path)
+    """Unit-norm teacher embeddings of every view: float16 (n, views, 256 a teacher)."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    teacher = open_teachers(teachers, device)
     total = len(images) * views.COUNT
-    found = np.zeros((total, 256), np.float16)
+    found = np.zeros((total, SIZE * len(teachers)), np.float16)
     for start in track(range(0, total, batch), "teacher"):
         flats = range(start, min(start + batch, total))
         block = np.empty((len(flats), HEIGHT, WIDTH, 3), np.uint8)
         for slot, flat in enumerate(flats):
             row, view = divmod(flat, views.COUNT)
             block[slot] = view_of(images[row], boxes[row, view], bool(views.MIRRORED[view]))
-        pictures = torch.from_numpy(block).permute(0, 3, 1, 2).float()
-        found[start : start + len(flats)] = teacher(pictures).numpy()
-    return found.reshape(len(images), views.COUNT, 256)
+        pictures = torch.from_numpy(block).to(device).permute(0, 3, 1, 2).float()
+        found[start : start + len(flats)] = teacher(pictures).cpu().numpy()
+    return found.reshape(len(images), views.COUNT, -1)
 
 
 def view_of(

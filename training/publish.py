@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def publish(
     tests: list[str],
     weights: Path,
     out: Path,
+    precisions: Sequence[str] = ("fp16", "int8"),
 ) -> dict[str, float]:
     """Write `weights` (FP16 safetensors) and the bundle `out`; give the figures.
 
@@ -48,6 +50,7 @@ def publish(
         tests: `LAYOUT:PATH` of retrieval tests whose figures are recorded with the model.
         weights: the safetensors file to write.
         out: the bundle's folder; an existing bundle is replaced.
+        precisions: of the graphs beside fp32.
     """
     writing.check_folder(out, force=True)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -77,7 +80,7 @@ def publish(
                 figures |= _measure(reid, layout, test)
         described["figures"] = {name: round(value, 5) for name, value in figures.items()}
         wish = Wish(
-            ("fp16", "int8"),
+            precisions,
             calibration=PictureSet("people trained on", trained_on, True),
             gate=PictureSet("held-out people", held_out, True),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ class Stage:
     """A stretch of training at one input size, with its own warm-up and cosine decay.
 
     Its teacher either saw each picture's fixed views beforehand ("prepared") or sees the very
-    pictures that the student does ("loop").  Where it has an augmentation, loss weights or an
-    averaging of its own, they stand in the place of the recipe's.
+    pictures that the student does ("loop").  Where it has an augmentation, loss weights, an
+    averaging or a number of identities of its own, they stand in the place of the recipe's.
     """
 
     height: int
@@ -31,6 +31,7 @@ class Stage:
     augmentation: Augmentation | None = None
     weights: dict[str, float] | None = None
     averaging: float | None = None
+    identities: int | None = None
 
     def __post_init__(self) -> None:
         if self.teacher not in ("prepared", "loop"):
@@ -64,6 +65,8 @@ class Recipe:
     averaging: float
     weights: dict[str, float]
     augmentation: Augmentation
+    teachers: int = 1
+    """How many teachers there are; the student's embedding has 256 numbers each, or a head each."""
     settling: int = 0
     """Batches of unchanged pictures on which batch norms are estimated anew at the end."""
 
@@ -92,3 +95,12 @@ class Recipe:
     def steps(self) -> int:
         """The number of steps of all stages."""
         return sum(stage.steps for stage in self.stages)
+
+    def scaled(self, factor: float) -> Recipe:
+        """The same recipe with more or fewer steps in each stage, warm-ups included."""
+
+        def scale(stage: Stage) -> Stage:
+            steps, warmup = (max(1, round(n * factor)) for n in (stage.steps, stage.warmup))
+            return replace(stage, steps=steps, warmup=warmup)
+
+        return replace(self, stages=tuple(map(scale, self.stages)))

@@ -21,7 +21,8 @@ class PreparedSet:
 
     images: NDArray[np.uint8]
     boxes: Tensor
-    teacher: Tensor
+    teacher: Tensor | None
+    """None if it was prepared for stages with the teacher in the loop only."""
     labels: NDArray[np.int32]
     sources: list[str]
     pids: NDArray[np.int64]
@@ -34,10 +35,11 @@ class PreparedSet:
             index = json.loads((folder / "index.json").read_text())
         except FileNotFoundError:
             raise SystemExit(f"{folder}: run `python -m training prepare` first") from None
+        taught = folder / "teacher.npy"
         return cls(
             images=np.load(folder / "images.npy", mmap_mode="r"),
             boxes=torch.from_numpy(np.load(folder / "boxes.npy")),
-            teacher=torch.from_numpy(np.load(folder / "teacher.npy")),
+            teacher=torch.from_numpy(np.load(taught)) if taught.is_file() else None,
             labels=np.load(folder / "labels.npy"),
             sources=index["sources"],
             pids=np.array([picture[1] for picture in index["pictures"]]),
@@ -59,7 +61,7 @@ class PreparedSet:
             self,
             images=self.images[rows],
             boxes=self.boxes[rows],
-            teacher=self.teacher[rows],
+            teacher=None if self.teacher is None else self.teacher[rows],
             labels=self.labels[rows],
             pids=self.pids[rows],
             camids=self.camids[rows],
@@ -98,9 +100,9 @@ class Batches:
         ]
         self._camids = data.camids
 
-    def draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows (P*K,) of the set, and the view 0...views-1 of each."""
-        counts = self.rng.multinomial(self._identities, self._shares)
+    def draw(self, identities: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows (P*K,) of the set, and the view 0...views-1 of each; P may differ from usual."""
+        counts = self.rng.multinomial(identities or self._identities, self._shares)
         rows: list[int] = []
         for source, count in enumerate(counts):
             for label in self.rng.choice(self._labels_of[source], count, replace=False):

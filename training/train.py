@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,22 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from reid_edge import metrics
 
-from . import curves, losses, views
+from . import curves, losses, validation, views
 from .augment import augment, normalise
-from .model import EdgeDenseNet
+from .averaging import Averaging
+from .model import build
 from .recipe import Recipe, Stage
 from .sets import Batches, PreparedSet
-from .teacher import Teacher
+from .teacher import SIZE, Teacher
 
 CHECKPOINT_EVERY = 250
 VALIDATE_EVERY = 1000
+
+_WHOLE = np.array([0, 0, 1, 1], np.float32)
 
 
 class Trainer:
@@ -38,19 +42,29 @@ class Trainer:
         held_out: PreparedSet,
         out: Path,
         teacher: Teacher | None = None,
+        compiled: bool = False,
     ) -> None:
         self.teacher = teacher
         torch.manual_seed(recipe.seed)
         self.recipe, self.data, self.held_out, self.out = recipe, data, held_out, out
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.student = EdgeDenseNet(recipe.architecture).to(self.device)
+        on_gpu = self.device.type == "cuda"
+        torch.backends.cudnn.benchmark = on_gpu  # there are few sizes
+        # Numbers are read off a GPU now and then only: it would stand still meanwhile.
+        self.read_every = 20 if on_gpu else 1
+        self.student = build(recipe.architecture).to(self.device)
         self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._run: Callable[[Tensor], Tensor] = self.student
+        if compiled:
+            self._run = torch.compile(self.student, dynamic=False)
         self.average = AveragedModel(self.student, use_buffers=True)
-        self.classifier = losses.CosineClassifier(recipe.architecture.embedding, data.classes).to(
-            self.device
-        )
+        self._averaging = Averaging(self.average, self.student)
+        features = recipe.architecture.embedding
+        self.classifier = losses.CosineClassifier(features, data.classes).to(self.device)
+        self.heads = losses.teacher_heads(features, recipe.teachers, SIZE).to(self.device)
+        trained = nn.ModuleList([self.student, self.classifier, self.heads])
         self.optimiser = torch.optim.AdamW(
-            _decayed(nn.ModuleList([self.student, self.classifier]), recipe.weight_decay)
+            _decayed(trained, recipe.weight_decay), fused=on_gpu or None
         )
         self.batches = Batches(
             data, recipe.sources, recipe.identities, recipe.pictures, recipe.seed
@@ -59,7 +73,9 @@ class Trainer:
         self.step = 0
         self.history: list[dict[str, float]] = []
         self.settled = False
-        self.accuracy = 0.0  # of the identity classifier on training pictures
+        # Of the identity classifier on training pictures.
+        self.accuracy = torch.zeros((), device=self.device)
+        self._images: Tensor | None = None
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -74,11 +90,12 @@ class Trainer:
             "architecture": self.recipe.architecture.to_json(),
             "step": self.step,
             "history": self.history,
-            "accuracy": self.accuracy,
+            "accuracy": float(self.accuracy),
             "settled": self.settled,
             "student": self.student.state_dict(),
             "average": self.average.state_dict(),
             "classifier": self.classifier.state_dict(),
+            "heads": self.heads.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "batches": self.batches.rng.bit_generator.state,
@@ -94,16 +111,23 @@ class Trainer:
         state: dict[str, Any] = torch.load(
             self.checkpoint_path, map_location=self.device, weights_only=True
         )
+        if "student" not in state:
+            raise SystemExit(
+                f"{self.checkpoint_path} holds averaged weights only: publish it; to go on "
+                "training, fetch the whole checkpoint"
+            )
         if state["architecture"] != self.recipe.architecture.to_json():
             raise SystemExit(
                 f"{self.checkpoint_path} holds another architecture; "
                 "choose another --out or remove the file"
             )
         self.step, self.history = state["step"], state["history"]
-        self.accuracy, self.settled = state.get("accuracy", 0.0), state.get("settled", False)
+        self.accuracy.fill_(state.get("accuracy", 0.0))
+        self.settled = state.get("settled", False)
         self.student.load_state_dict(state["student"])
         self.average.load_state_dict(state["average"])
         self.classifier.load_state_dict(state["classifier"])
+        self.heads.load_state_dict(state.get("heads", {}))
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"].cpu())
         self.batches.rng.bit_generator.state = state["batches"]
@@ -113,36 +137,64 @@ class Trainer:
 
     def run(self, stop_after: float | None = None) -> None:
         """Train to the recipe's end, or for `stop_after` seconds; then save."""
-        if self.teacher is None and any(s.teacher == "loop" for s in self.recipe.stages):
-            raise SystemExit("this recipe has its teacher in the loop: name it with --teacher")
+        self.check_teacher()
         self.out.mkdir(parents=True, exist_ok=True)
-        started = time.monotonic()
+        started, parts = time.monotonic(), dict[str, Tensor]()
         with _progress() as progress:
             bar = progress.add_task("train", total=self.recipe.steps, completed=self.step)
             try:
-                images, size = None, None
                 while self.step < self.recipe.steps:
-                    stage = self.recipe.stages[self.recipe.stage_of(self.step)[0]]
-                    if images is None or size != self._size(stage):
-                        size = self._size(stage)
-                        images = None  # before the next ones are there: they are large
-                        images = self.data.resized(*size).to(self.device)
-                    parts = self._train_step(images)
+                    parts = self.train_step()
                     self.step += 1
-                    progress.update(
-                        bar,
-                        completed=self.step,
-                        description=" ".join(f"{k} {v:.3f}" for k, v in parts.items()),
-                    )
-                    self._bookkeeping(parts)
-                    if stop_after is not None and time.monotonic() - started > stop_after:
+                    stopping = stop_after is not None and time.monotonic() - started > stop_after
+                    if stopping or self._is_read():
+                        figures = self._read(parts)
+                        shown = " ".join(f"{k} {v:.3f}" for k, v in figures.items())
+                        progress.update(bar, completed=self.step, description=shown)
+                        self._bookkeeping(figures)
+                    if stopping:
                         break
                 if self.step == self.recipe.steps and not self.settled:
                     self._settle()
             except KeyboardInterrupt:
+                self._read(parts)
                 self.save()
                 raise
             self.save()
+
+    def check_teacher(self) -> None:
+        """Whether there is the teacher that the recipe's stages need."""
+        kinds = {stage.teacher for stage in self.recipe.stages}
+        if self.teacher is None and "loop" in kinds:
+            raise SystemExit("this recipe has its teacher in the loop: name it with --teacher")
+        if "prepared" not in kinds:
+            return
+        if self.data.teacher is None:
+            raise SystemExit("this recipe needs `python -m training prepare` with its --teacher")
+        if self.data.teacher.shape[2] != self.recipe.teachers * SIZE:
+            raise SystemExit("the data were prepared with another number of teachers")
+
+    def _is_read(self) -> bool:
+        every = (self.read_every, VALIDATE_EVERY, CHECKPOINT_EVERY, self.recipe.steps)
+        return any(self.step % steps == 0 for steps in every)
+
+    def _read(self, parts: dict[str, Tensor]) -> dict[str, float]:
+        """The losses as numbers; nothing is saved before they were looked at."""
+        figures = {name: float(part) for name, part in parts.items()}
+        if not np.isfinite(list(figures.values())).all():
+            raise SystemExit(
+                f"the loss is not finite at step {self.step - 1}; the last checkpoint is intact: "
+                "lower the learning rate and resume"
+            )
+        return figures
+
+    def images(self, stage: Stage) -> Tensor:
+        """All pictures on the device, at the size at which a stage augments them."""
+        size = self._size(stage)
+        if self._images is None or tuple(self._images.shape[1:3]) != size:
+            self._images = None  # before the next ones are there: they are large
+            self._images = self.data.resized(*size).to(self.device)
+        return self._images
 
     def _size(self, stage: Stage) -> tuple[int, int]:
         """The size at which pictures are augmented: the teacher's, if it looks on."""
@@ -151,58 +203,58 @@ class Trainer:
             return height, width
         return stage.height, stage.width
 
-    def _train_step(self, images: Tensor) -> dict[str, float]:
+    def train_step(self) -> dict[str, Tensor]:
+        """One step; the parts of its loss, still on the device."""
         index, inner = self.recipe.stage_of(self.step)
         stage = self.recipe.stages[index]
         for group in self.optimiser.param_groups:
             group["lr"] = stage.rate_at(inner)
-        rows, chosen = self.batches.draw()
-        labels = torch.from_numpy(self.data.labels[rows, 0]).long().to(self.device)
-        pictures, own, teacher = self._views(stage, images, rows, chosen)
-        x = normalise(_shrink(pictures, stage.height, stage.width))
+        rows, chosen = self.batches.draw(stage.identities)
+        pictures, own, teacher = self._views(stage, rows, chosen)
+        x = normalise(validation.shrink(pictures, stage.height, stage.width))
         self.student.train()
         with torch.autocast(self.device.type, torch.bfloat16):
-            raw = self.student(x)
+            raw = self._run(x)
         embeddings = functional.normalize(raw.float())
         parts = {
-            "embedding": losses.embedding_distance(embeddings, teacher),
+            "embedding": losses.embedding_distance(self.heads(embeddings), teacher),
             "similarity": losses.similarity_distance(embeddings, teacher),
         }
         # Who it is can be asked only where one person is seen.
-        embeddings, labels = embeddings[own], labels[own]
+        alone = np.flatnonzero(own.numpy())
+        embeddings = embeddings[self._place(alone)]
+        labels = self._place(self.data.labels[rows, 0][alone].astype(np.int64))
         parts["identity"], accuracy = self.classifier(embeddings, labels)
         parts["triplet"] = losses.batch_hard_triplet(embeddings, labels)
         weights = stage.weights or self.recipe.weights
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
-        if not torch.isfinite(total):
-            raise SystemExit(
-                f"the loss is not finite at step {self.step}; the last checkpoint is intact: "
-                "lower the learning rate and resume"
-            )
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
         self.optimiser.step()
-        decay = stage.averaging or self.recipe.averaging
-        self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        self.average.update_parameters(self.student)
-        # A running mean: a single batch of 64 says little.
-        self.accuracy += 0.01 * (float(accuracy) - self.accuracy)
-        return {name: float(part.detach()) for name, part in parts.items()}
+        self._averaging.update(stage.averaging or self.recipe.averaging)
+        # A running mean: a single batch says little.
+        self.accuracy.lerp_(accuracy, 0.01)
+        return {name: part.detach() for name, part in parts.items()}
+
+    def _place(self, values: NDArray[Any]) -> Tensor:
+        """Send an array to the device without waiting for it."""
+        return torch.from_numpy(values).to(self.device, non_blocking=True)
 
     def _views(
-        self, stage: Stage, images: Tensor, rows: NDArray[np.int64], chosen: NDArray[np.int64]
+        self, stage: Stage, rows: NDArray[np.int64], chosen: NDArray[np.int64]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Augmented pictures, whether each shows its own person only, and the teacher's answers."""
         settings = stage.augmentation or self.recipe.augmentation
-        picked = images[torch.from_numpy(rows).to(images.device)]
-        mirrored = torch.from_numpy(views.MIRRORED[chosen]).to(self.device)
+        picked = self.images(stage)[self._place(rows)]
+        mirrored = self._place(views.MIRRORED[chosen])
         if stage.teacher == "prepared":
+            assert self.data.teacher is not None  # `run` has checked
             boxes = self.data.boxes[rows, chosen].to(self.device)
             pictures, own = augment(picked, boxes, mirrored, settings, self.generator)
             return pictures, own, self.data.teacher[rows, chosen].float().to(self.device)
-        assert self.teacher is not None  # `run` has checked
-        whole = torch.tensor([0.0, 0.0, 1.0, 1.0], device=self.device).expand(len(rows), 4)
+        assert self.teacher is not None
+        whole = self._place(np.tile(_WHOLE, (len(rows), 1)))
         pictures, own = augment(picked, whole, mirrored, settings, self.generator)
         return pictures, own, self.teacher(pictures)
 
@@ -215,7 +267,7 @@ class Trainer:
                 {
                     "step": self.step,
                     **parts,
-                    "train_accuracy": self.accuracy,
+                    "train_accuracy": float(self.accuracy),
                     "rank1": found.rank1,
                     "mAP": found.mean_ap,
                 }
@@ -225,51 +277,23 @@ class Trainer:
             self.save()
             print(self.step, *(f"{k} {v:.3f}" for k, v in parts.items()), flush=True)
 
-    @torch.inference_mode()
     def _settle(self) -> None:
-        """Estimate the average's batch norms anew on unchanged pictures: what it will be shown."""
+        """Fit the average's batch norms to unchanged pictures."""
         self.settled = True
         if not self.recipe.settling:
             return
         stage = self.recipe.stages[-1]
-        norms = [
-            m for m in self.average.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))
-        ]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # the plain mean over all batches
-        self.average.train()
-        for _ in range(self.recipe.settling):
-            rows, _views = self.batches.draw()
-            pictures = torch.from_numpy(self.data.images[rows]).to(self.device)
-            x = _shrink(pictures.permute(0, 3, 1, 2).float(), stage.height, stage.width)
-            with torch.autocast(self.device.type, torch.bfloat16):
-                self.average(normalise(x))
-        self.average.eval()
-        found = self.validate(self.held_out, stage.height, stage.width)
+        size = (stage.height, stage.width)
+        validation.settle(
+            self.average, self.data, self.batches, self.recipe.settling, size, self.device
+        )
+        found = self.validate(self.held_out, *size)
         self.history[-1] |= {"rank1": found.rank1, "mAP": found.mean_ap}
         curves.write(self.history, self.recipe, self.out)
 
-    @torch.inference_mode()
     def validate(self, data: PreparedSet, height: int, width: int) -> metrics.Retrieval:
-        """Cross-camera retrieval among the people of a set, each picture against all others."""
-        self.average.eval()
-        images = data.resized(height, width)
-        found = []
-        for start in range(0, len(images), 64):
-            block = images[start : start + 64].to(self.device).permute(0, 3, 1, 2).float()
-            with torch.autocast(self.device.type, torch.bfloat16):
-                found.append(self.average(normalise(block)).float().cpu())
-        embeddings = functional.normalize(torch.cat(found)).numpy()
-        pids, camids = data.pids, data.camids
-        return metrics.retrieval(embeddings @ embeddings.T, pids, camids, pids, camids)
-
-
-def _shrink(pictures: Tensor, height: int, width: int) -> Tensor:
-    """The student's size, by the mean over areas as the runtime does it."""
-    if pictures.shape[2:] == (height, width):
-        return pictures
-    return functional.interpolate(pictures, (height, width), mode="area")
+        """Cross-camera retrieval among the people of a set, by the averaged network."""
+        return validation.retrieval(self.average, data, height, width, self.device)
 
 
 def _decayed(module: nn.Module, decay: float) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import onnx
 import pytest
 import reference_ops
 
-from export import checkpoint, edge, sources
+from export import checkpoint, sources, trained
 from export.convert import convert
 from reid_edge import bundle
 from reid_edge.errors import ArchitectureMismatchError, ConversionError, ReidEdgeError
@@ -42,7 +42,7 @@ def test_embeddings_are_those_of_the_network(checkpoint_file, tmp_path, run):
 def test_full_precision_storage_is_exact(checkpoint_file, tmp_path, run):
     read = checkpoint.read(sources.read(checkpoint_file))
     size = (edge_files.HEIGHT, edge_files.WIDTH)
-    graph = edge.write(read.architecture, read.weights, *size, store_fp16=False)
+    graph = trained.write(read.architecture, read.weights, *size, store_fp16=False)
     (tmp_path / "fp32.onnx").write_bytes(graph)
     state = edge_files.random_state()
     expected = reference_ops.edge_embeddings(state, edge_files.ARCHITECTURE, pictures(3))
@@ -69,7 +69,7 @@ def test_agrees_with_torch(tmp_path, run):
     edge_files.save(tmp_path / "torch.safetensors", state, described)
     read = checkpoint.read(sources.read(tmp_path / "torch.safetensors"))
     x = pictures(2)
-    graph = edge.write(read.architecture, read.weights, *x.shape[1:3], store_fp16=False)
+    graph = trained.write(read.architecture, read.weights, *x.shape[1:3], store_fp16=False)
     (tmp_path / "fp32.onnx").write_bytes(graph)
     with torch.no_grad():
         raw = model(normalise(torch.from_numpy(x).permute(0, 3, 1, 2).float()))
@@ -101,7 +101,7 @@ def test_fp16_storage_halves_the_kernels_only(checkpoint_file):
     read = [checkpoint.read(sources.read(checkpoint_file)) for _ in range(2)]
     size = (edge_files.HEIGHT, edge_files.WIDTH)
     small, full = (
-        edge.write(one.architecture, one.weights, *size, store_fp16=half)
+        trained.write(one.architecture, one.weights, *size, store_fp16=half)
         for one, half in zip(read, (True, False), strict=True)
     )
     tensors = onnx.load_from_string(small).graph.initializer

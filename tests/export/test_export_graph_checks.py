@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from export import checkpoint, edge, graph_checks, ranges, sources
+from export import checkpoint, graph_checks, ranges, sources, trained
 from export.graph import FP32, Arithmetic
 from reid_edge.errors import ConversionError
 
@@ -24,7 +24,7 @@ def write(tmp_path_factory):
     def write(arithmetic=FP32):
         read = checkpoint.read(sources.read(path))
         size = (read.height, read.width)
-        graph = edge.write(read.architecture, read.weights, *size, arithmetic=arithmetic)
+        graph = trained.write(read.architecture, read.weights, *size, arithmetic=arithmetic)
         return onnx.load_from_string(graph)
 
     return write

@@ -50,7 +50,7 @@ def test_compression_is_a_rounding_of_frequencies(draw):
 
 
 def test_the_cosines_are_orthonormal():
-    basis = degrade._cosines()
+    basis = torch.tensor(degrade._cosines())
     torch.testing.assert_close(basis @ basis.T, torch.eye(8), rtol=0, atol=1e-6)
 
 

@@ -38,3 +38,11 @@ def test_classifier_prefers_the_right_identity():
     wrong, none_right = classifier(embeddings, torch.tensor([1, 0]))
     assert right.item() < wrong.item() - 10
     assert (all_right.item(), none_right.item()) == (1, 0)
+
+
+def test_heads_stand_only_between_spaces_of_different_widths():
+    assert not list(losses.teacher_heads(512, 2, 256).parameters())
+    heads = losses.teacher_heads(12, 2, 8)
+    found = heads(torch.nn.functional.normalize(torch.randn(5, 12)))
+    assert found.shape == (5, 16)
+    torch.testing.assert_close(found.view(5, 2, 8).norm(dim=2), torch.full((5, 2), 0.5**0.5))

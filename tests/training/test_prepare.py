@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 from reid_edge.datasets import Sample
 from training import prepare, views
 from training.augment import Augmentation, augment
+from training.sets import PreparedSet
 
 
 @pytest.fixture
@@ -28,8 +29,8 @@ def taught(monkeypatch):
     """Stands in for the teacher; counts its calls."""
     calls = []
 
-    def teach(images, boxes, teacher_path):
-        calls.append(teacher_path)
+    def teach(images, boxes, teachers):
+        calls.append(teachers)
         return np.zeros((len(images), views.COUNT, 256), np.float16)
 
     monkeypatch.setattr(prepare, "_teach", teach)
@@ -38,7 +39,7 @@ def taught(monkeypatch):
 
 def test_equal_numbers_in_two_datasets_stay_two_people(samples, taught, tmp_path):
     out = tmp_path / "out"
-    prepare.prepare({"one": samples, "two": samples[:1]}, Path("teacher.xml"), out)
+    prepare.prepare({"one": samples, "two": samples[:1]}, [Path("teacher.xml")], out)
     labels = np.load(out / "labels.npy")
     assert labels.tolist() == [[0, 0], [0, 0], [1, 0], [2, 1]]
     assert json.loads((out / "index.json").read_text())["sources"] == ["one", "two"]
@@ -47,12 +48,17 @@ def test_equal_numbers_in_two_datasets_stay_two_people(samples, taught, tmp_path
 
 def test_a_finished_set_is_left_alone_and_an_unfinished_one_made_anew(samples, taught, tmp_path):
     out = tmp_path / "out"
-    prepare.prepare({"one": samples}, Path("teacher.xml"), out)
-    prepare.prepare({"one": samples}, Path("teacher.xml"), out)
+    prepare.prepare({"one": samples}, [Path("teacher.xml")], out)
+    prepare.prepare({"one": samples}, [Path("teacher.xml")], out)
     assert len(taught) == 1
     (out / "index.json").unlink()
-    prepare.prepare({"one": samples}, Path("teacher.xml"), out)
+    prepare.prepare({"one": samples}, [Path("teacher.xml")], out)
     assert len(taught) == 2
+
+
+def test_without_teachers_there_is_nothing_taught(samples, tmp_path):
+    prepare.prepare({"one": samples}, [], tmp_path / "out")
+    assert PreparedSet.open(tmp_path / "out").teacher is None
 
 
 @pytest.mark.parametrize("view", range(views.COUNT))

@@ -50,3 +50,9 @@ def test_resizing_keeps_order_and_colours(data):
     small = data.resized(32, 16).numpy()
     assert small.shape == (len(data.images), 32, 16, 3)
     np.testing.assert_allclose(small.mean((1, 2)), np.array(data.images).mean((1, 2)), atol=1)
+
+
+def test_a_stage_may_draw_another_number_of_identities(data):
+    batches = Batches(data, {"market1501": 1.0}, identities=3, pictures=2, seed=0)
+    assert len(batches.draw()[0]) == 6
+    assert len(batches.draw(2)[0]) == 4

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Trains DenseNet-121 on this machine, from packed pictures to a checkpoint to publish; the same
+# command goes on where the last one stopped.  See docs/training-on-a-gpu.md.
+#
+#     training/run_densenet121.sh PACKED TEACHER.xml [OUT]
+#
+# PACKED holds the unpacked parts of `python -m training pack`.  From the environment: RECIPE,
+# SCALE (of the recipe's steps; the same in each call), STOP_AFTER (seconds, then resume later),
+# TRAIN_OPTIONS (such as --compile, or a second --teacher for a recipe with two).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+packed=${1:?name the folder of unpacked pictures}
+teacher=${2:?name the .xml of the teacher}
+out=${3:-runs/densenet121}
+options=(--recipe "${RECIPE:-training/recipes/densenet121.json}" --data "$out/data"
+    --teacher "$teacher" --scale "${SCALE:-1}")
+read -ra more <<<"${TRAIN_OPTIONS:-}"
+
+python3 -m training prepare --packed "$packed" --out "$out/data"
+python3 -m training train "${options[@]}" "${more[@]}" --out "$out" \
+    ${STOP_AFTER:+--stop-after "$STOP_AFTER"}
+python3 -m training light --run "$out" --out "$out/light.pt"
+python3 -m training light --run "$out" --average-only --out "$out/average.pt"
+# Parts that any way of carrying takes; `cat light.pt.* >checkpoint.pt` joins them.
+split --bytes=15M --numeric-suffixes "$out/light.pt" "$out/light.pt."
