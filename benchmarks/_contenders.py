@@ -73,7 +73,7 @@ def peers(
         batches: sizes that `run` will be called with; another is run in parts.
 
     Raises:
-        OptionError: no such file, or a network with other inputs and outputs.
+        OptionError: no such file, two of one name, or a network with other inputs and outputs.
     """
     import openvino
 
@@ -81,6 +81,10 @@ def peers(
     if not files:
         shown = ", ".join(map(str, folders))
         raise OptionError(f"--models {shown}: no OpenVINO IR (NAME.xml beside NAME.bin) there")
+    names = [path.stem for path in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:  # figures are kept by name
+        raise OptionError(f"--models: {', '.join(twice)} in several folders; rename the files")
     core = openvino.Core()
     capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     hints = {"fp32": "f32", **({"bf16": "bf16"} if "BF16" in capable else {})}

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from reid_edge import ReId
 from reid_edge.datasets import market1501_train
 from reid_edge.evaluation import embed_files, labels
+from reid_edge.gallery.rows import Rows
 from reid_edge.gallery.search import Index
-from reid_edge.gallery.store import Rows
 from reid_edge.gallery.threshold import cosine_at
 
 from ._measure import report

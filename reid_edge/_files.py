@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 class NotRegularError(OSError):
@@ -44,10 +47,25 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
     Raises:
         OSError: it cannot be written; `strerror` is the reason.
     """
-    handle, partial = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".partial", dir=path.parent)
+    with whole(path, mode) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """As `write_whole`, for what is written in pieces; after an error inside nothing is there.
+
+    Raises:
+        OSError: it cannot be written; `strerror` is the reason.
+    """
+    try:
+        prefix = f".{path.stem}."
+        handle, partial = tempfile.mkstemp(prefix=prefix, suffix=".partial", dir=path.parent)
+    except ValueError as error:  # a zero byte, or characters that no file name can have
+        raise OSError(0, str(error)) from error
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(partial, mode)

@@ -168,7 +168,7 @@ class GalleryError(ReidEdgeError):
 
 
 class GalleryFileError(GalleryError):
-    """A file that is no gallery, is of a newer version, damaged, or cannot be opened."""
+    """A file that is no gallery, is of a newer version, damaged, removed or not to be opened."""
 
 
 class GalleryWriteError(GalleryError):

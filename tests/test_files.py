@@ -55,6 +55,30 @@ def test_a_written_file_is_whole_and_replaces_an_older_one(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+def test_a_file_in_pieces_is_there_at_the_end_only(tmp_path):
+    with _files.whole(tmp_path / "a") as file:
+        file.write(b"one ")
+        assert not (tmp_path / "a").exists()
+        file.write(b"two")
+    assert (tmp_path / "a").read_bytes() == b"one two"
+
+    def half():
+        with _files.whole(tmp_path / "a") as file:
+            file.write(b"half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        half()
+    assert (tmp_path / "a").read_bytes() == b"one two"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_a_name_that_no_file_can_have_is_not_written(tmp_path, name):
+    with pytest.raises(OSError, match=r"."):
+        _files.write_whole(tmp_path / name, b"")
+
+
 def test_a_file_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(OSError, match="directory"):

@@ -19,8 +19,8 @@ from .. import metrics
 from ..datasets import QueryGallery
 from ..errors import OptionError
 from ..evaluation import labels
+from ..gallery.rows import Rows
 from ..gallery.search import Index
-from ..gallery.store import Rows
 from ..gallery.threshold import cosine_at
 from ..heads import CosineHead
 from ..reid import ReId

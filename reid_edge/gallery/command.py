@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace, start: Callable[[], ReId]) -> Answer:
         start: starts the model; called only where pictures are embedded.
     """
     path = Path(arguments.gallery)
-    if not arguments.add and not path.exists():
+    if not arguments.add and not os.path.exists(path):  # without an error of its own
         raise GalleryFileError(
             f"{path}: no such file; enrol someone first: "
             "python -m reid_edge gallery FILE --add NAME PICTURE ..."
@@ -137,11 +138,11 @@ def _without_pictures(gallery: Gallery, arguments: argparse.Namespace) -> Answer
     if arguments.merge:
         count = gallery.merge(*arguments.merge)
         return _done(arguments, f"{arguments.merge[0]}: {_counted(count)} taken over")
-    if arguments.export:
+    if arguments.export is not None:
         gallery.export(arguments.export)
         return _done(arguments, f"wrote {arguments.export}")
-    if arguments.html:
-        _write_page(gallery, Path(arguments.html))
+    if arguments.html is not None:
+        _write_page(gallery, gallery._not_itself(arguments.html))
         return _done(arguments, f"wrote {arguments.html}")
     return _list(gallery, arguments)
 

@@ -63,8 +63,8 @@ def open_memory(fingerprint: str, model: str, size: int) -> sqlite3.Connection:
 @contextmanager
 def transaction(connection: sqlite3.Connection, writes: bool = True) -> Iterator[None]:
     """All of it or nothing."""
-    connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
     try:
+        connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
         yield
         connection.execute("COMMIT")
     except BaseException:
@@ -72,6 +72,49 @@ def transaction(connection: sqlite3.Connection, writes: bool = True) -> Iterator
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
+
+
+class Place:
+    """Where an open file lies, so that its removal, its replacement and a fork are noticed.
+
+    SQLite goes on with a file that has lost its name: what is written then is gone with the
+    process, and who reads does not see its successor.
+
+    Args:
+        path: the file, open already.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._process = os.path.abspath(path), os.getpid()
+        self._file = self._found()
+
+    def check(self) -> None:
+        """Refuse to go on where it would be lost.
+
+        Raises:
+            GalleryFileError: the path leads to no file any more, or to another one.
+            GalleryError: this process was forked since; SQLite's locks do not come along.
+        """
+        if os.getpid() != self._process:
+            raise GalleryError(
+                f"{self._path}: was opened before this process was forked; open it anew here"
+            )
+        if self._file is None or self._found() != self._file:
+            raise GalleryFileError(
+                f"{self._path}: was removed, renamed or replaced while it was open; nothing was "
+                "changed; open the gallery anew, from where it is now"
+            )
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path is the file, or one of those that SQLite keeps beside it."""
+        return any(_is_same(path, self._path + ending) for ending in ("", "-wal", "-shm"))
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
 
 @contextmanager
@@ -118,6 +161,7 @@ def _ensure(path: Path) -> None:
     """An empty file of the owner's alone, where there is none; SQLite's own files follow it."""
     try:
         if not path.exists():
+            _refuse_orphan(path)
             # It fails if there is a file after all; then that one is opened.
             with suppress(FileExistsError):
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -139,8 +183,27 @@ def _ensure(path: Path) -> None:
         ) from error
 
 
+def _refuse_orphan(path: Path) -> None:
+    """SQLite deletes the log that it finds beside a new file: pictures that were acknowledged."""
+    log = Path(f"{path}-wal")
+    if log.exists() and log.stat().st_size:
+        raise GalleryFileError(
+            f"{path}: is not there, but the log of a gallery is, {log.name}, which may hold "
+            "pictures of its own; put the gallery back beside it, or delete the log"
+        )
+
+
+def _is_same(path: Path, other: str) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except (OSError, ValueError):  # one of them is not there, or no name at all
+        return False
+
+
 def _sync_folder(folder: Path) -> None:
     """Else a power cut could take the new file's name."""
+    if os.name == "nt":  # where folders cannot be opened
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

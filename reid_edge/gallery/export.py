@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .._files import write_whole
+from .._files import whole
 from ..errors import GalleryWriteError, OptionError
-from .store import Space
+from .search import Index
+from .space import Space
 
 VERSION = 1
 
 
-@dataclass(frozen=True)
-class Content:
-    """Every picture of a gallery, in the order of enrolment.
+def write(path: Path, index: Index, names: Mapping[int, str], space: Space) -> None:
+    """Write every picture, in the order of enrolment; an older file is replaced.
 
-    Attributes:
-        identities: the name for each.
-        cameras: or None.
-        times: float64 (n,), NaN for none.
-        embeddings: float32 (n, d).
-    """
+    Its owner alone may read it.
 
-    identities: Sequence[str]
-    cameras: Sequence[str | None]
-    times: NDArray[np.float64]
-    embeddings: NDArray[np.float32]
-
-
-def write(path: Path, content: Content, space: Space) -> None:
-    """Write a file that its owner alone may read; an older one is replaced.
+    Args:
+        path: ends in .npz or .json.
+        index: the pictures.
+        names: of their identities.
+        space: of their embeddings.
 
     Raises:
         OptionError: the name ends neither in .npz nor in .json.
@@ -47,49 +36,43 @@ def write(path: Path, content: Content, space: Space) -> None:
     writers = {".npz": _npz, ".json": _json}
     if path.suffix.lower() not in writers:
         raise OptionError(f"{path}: give a name that ends in .npz or .json")
-    data = writers[path.suffix.lower()](content, space)
     try:
-        write_whole(path, data, 0o600)
+        with whole(path, 0o600) as file:
+            writers[path.suffix.lower()](file, index, names, space)
     except OSError as error:
         raise GalleryWriteError(
             f"{path}: cannot be written ({error.strerror}); give a path in a folder that exists"
         ) from error
 
 
-def _npz(content: Content, space: Space) -> bytes:
+def _npz(file: BinaryIO, index: Index, names: Mapping[int, str], space: Space) -> None:
+    pictures = [index.picture(place) for place in range(len(index))]
     # Texts as JSON in UTF-8: NumPy's own would take the longest name's room for each.
-    texts = {"identities": list(content.identities), "cameras": list(content.cameras)}
+    texts = {
+        "about": _about(space),
+        "identities": [names[int(owner)] for owner in index.owners],
+        "cameras": [camera for _, camera, _ in pictures],
+    }
     arrays: dict[str, Any] = {
         name: np.frombuffer(json.dumps(values).encode(), np.uint8) for name, values in texts.items()
     }
-    data = io.BytesIO()
-    np.savez(
-        data,
-        about=np.frombuffer(json.dumps(_about(space)).encode(), np.uint8),
-        embeddings=content.embeddings,
-        times=content.times,
-        **arrays,
-    )
-    return data.getvalue()
+    times = np.array([math.nan if time is None else time for _, _, time in pictures])
+    np.savez(file, embeddings=index.embeddings, times=times, **arrays)
 
 
-def _json(content: Content, space: Space) -> bytes:
-    pictures = [
-        {
-            "identity": identity,
+def _json(file: BinaryIO, index: Index, names: Mapping[int, str], space: Space) -> None:
+    # One after the other: all at once they take many times the room of the gallery.
+    file.write(json.dumps(_about(space)).encode()[:-1] + b', "pictures": [')
+    for place, (owner, row) in enumerate(zip(index.owners, index.embeddings, strict=True)):
+        _, camera, time = index.picture(place)
+        picture = {
+            "identity": names[int(owner)],
             "camera": camera,
-            "time": None if math.isnan(time) else time,
-            "embedding": [float(number) for number in row],
+            "time": time,
+            "embedding": row.tolist(),
         }
-        for identity, camera, time, row in zip(
-            content.identities,
-            content.cameras,
-            content.times.tolist(),
-            content.embeddings,
-            strict=True,
-        )
-    ]
-    return json.dumps({**_about(space), "pictures": pictures}).encode()
+        file.write((b",\n" if place else b"\n") + json.dumps(picture).encode())
+    file.write(b"]}")
 
 
 def _about(space: Space) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,9 @@ from .results import Candidate, Enrolled, Identification
 
 # SQLite is loaded with the first gallery, so that `import reid_edge` does without.
 if TYPE_CHECKING:
-    from .search import Index
-    from .store import Store
+    from .view import View
 
 Floats = NDArray[np.float32]
-
-_GROWTH = 1.05  # a threshold serves until the gallery has grown by 5 %
 
 
 class Gallery:
@@ -40,7 +37,7 @@ class Gallery:
 
     Several processes may have one file open: they read side by side, writers take turns, and what
     one has written the others find at their next call.  All methods may be called from several
-    threads; after a fork, open the file anew.
+    threads; after a fork, open the file anew (GalleryError says so).
 
     Args:
         path: the file, made if it does not exist, readable by its owner only; None for memory.
@@ -49,7 +46,7 @@ class Gallery:
 
     Raises:
         GalleryFileError: no gallery, of a newer version, damaged, or not to be opened; the file
-            is left as it is.
+            is left as it is.  From every method: it was removed, renamed or replaced since.
         GalleryModelError: it holds embeddings of another model, or the model has an
             asymmetric head.
         GalleryBusyError, GalleryWriteError: another process holds it, or the disk is full; from
@@ -61,8 +58,8 @@ class Gallery:
         self, path: str | Path | None = None, model: str | Path | ReId | None = None
     ) -> None:
         from . import space
-        from .search import Index
         from .store import Store
+        from .view import View
 
         self._reid = model if isinstance(model, ReId) else None
         self._owns_reid = self._reid is None
@@ -72,11 +69,7 @@ class Gallery:
         if path is not None and not isinstance(path, (str, Path)):
             raise OptionError(f"path: {path!r}; pass the gallery's path as str or Path, or None")
         self.path = None if path is None else Path(path)
-        self._store: Store | None = Store(self.path, self._space)
-        self._index = Index(self._space.size)
-        self._names: dict[int, str] = {}
-        self._edits, self._version, self._stale = -1, -1, True
-        self._estimate: tuple[int, int, Floats] | None = None
+        self._view: View | None = View(Store(self.path, self._space), self._space.size)
         self._lock = threading.RLock()
 
     def add(
@@ -120,8 +113,7 @@ class Gallery:
                 raise OptionError("keep_thumbnails needs pictures; embeddings show nobody")
             thumbnails = inputs.thumbnails(pictures, len(rows))
         with self._lock:
-            self._stale = True
-            return self._open.add(identity, rows, cameras, times, thumbnails)
+            return self._open.store.add(identity, rows, cameras, times, thumbnails)
 
     def identify(
         self,
@@ -136,7 +128,7 @@ class Gallery:
         Args:
             pictures: pictures or embeddings, see above; each is a query of its own.
             top: the most candidates to give.
-            fpir: the share of strangers that may be taken for someone enrolled, 0...0.5; the
+            fpir: the share of strangers that may be taken for someone enrolled, 1e-9...0.5; the
                 threshold follows from it and from who is enrolled (`threshold`).
             threshold: the score to decide by instead, 0...1.
 
@@ -155,15 +147,15 @@ class Gallery:
             inputs.check_share(threshold, "threshold", 1)
         queries = self._embedded(pictures)
         with self._lock:
-            index = self._fresh()
+            view = self._fresh()
             least = self.threshold(fpir) if threshold is None else float(threshold)
-            found = index.search(queries, top)
+            found = view.index.search(queries, top)
             answers = []
             for owners, cosines, places in zip(
                 found.owners, found.cosines, found.places, strict=True
             ):
                 candidates = tuple(
-                    self._candidate(int(owner), float(cosine), int(place))
+                    self._candidate(view, int(owner), float(cosine), int(place))
                     for owner, cosine, place in zip(owners, cosines, places, strict=True)
                 )
                 answers.append(Identification(candidates, candidates[0].score > least, least))
@@ -177,19 +169,19 @@ class Gallery:
 
         Raises:
             EmptyGalleryError: nobody is enrolled.
-            OptionError: `fpir` not over 0 or over 0.5; or a model without false accept rates, and
+            OptionError: `fpir` under 1e-9 or over 0.5; or a model without false accept rates, and
                 fewer than 20 identities.
         """
         from . import inputs
-        from .threshold import MOST_FPIR, cosine_at
+        from .threshold import LEAST_FPIR, MOST_FPIR, cosine_at
 
-        inputs.check_share(fpir, "fpir", MOST_FPIR)
+        inputs.check_share(fpir, "fpir", MOST_FPIR, LEAST_FPIR)
         with self._lock:
-            index = self._fresh()
-            groups = index.groups
+            view = self._fresh()
+            groups = view.index.groups
             cosine = cosine_at(
                 fpir,
-                self._strangers(index),
+                view.strangers(),
                 groups.ends - groups.starts,
                 self._head,
                 self._bundle.thresholds,
@@ -205,8 +197,7 @@ class Gallery:
             UnknownIdentityError: not enrolled.
         """
         with self._lock:
-            self._stale = True
-            return self._open.remove(identity)
+            return self._open.store.remove(identity)
 
     def merge(self, into: str, other: str) -> int:
         """Take two identities for one: `other`'s pictures become `into`'s; gives their number.
@@ -218,8 +209,7 @@ class Gallery:
         if into == other:
             raise OptionError(f"{into!r} cannot be merged with itself; give two names")
         with self._lock:
-            self._stale = True
-            return self._open.merge(into, other)
+            return self._open.store.merge(into, other)
 
     def rename(self, old: str, new: str) -> None:
         """Give an identity another name.
@@ -233,8 +223,7 @@ class Gallery:
 
         inputs.name(new)
         with self._lock:
-            self._stale = True
-            self._open.rename(old, new)
+            self._open.store.rename(old, new)
 
     def export(self, path: str | Path) -> None:
         """Write all embeddings with their names, cameras and times: .npz (no pickle) or .json.
@@ -245,66 +234,63 @@ class Gallery:
         """
         from . import export
 
-        target = Path(path)
-        if self.path is not None and target.exists() and os.path.samefile(target, self.path):
-            raise OptionError(f"{target}: is the gallery itself; give another file")
+        target = self._not_itself(path)
         with self._lock:
-            index = self._fresh(may_be_empty=True)
-            pictures = [index.picture(place) for place in range(len(index))]
-            content = export.Content(
-                [self._names[int(owner)] for owner in index.owners],
-                [camera for _, camera, _ in pictures],
-                np.array([np.nan if time is None else time for _, _, time in pictures]),
-                index.embeddings,
-            )
-            export.write(target, content, self._space)
+            view = self._fresh(may_be_empty=True)
+            export.write(target, view.index, view.names, self._space)
 
     def identities(self) -> list[str]:
         """The names of all identities, in the order of enrolment."""
         with self._lock:
-            self._fresh(may_be_empty=True)
-            return [self._names[owner] for owner in sorted(self._names)]
+            names = self._fresh(may_be_empty=True).names
+            return [names[owner] for owner in sorted(names)]
 
     def enrolled(self) -> list[Enrolled]:
         """What is kept of each identity, in the order of enrolment."""
         with self._lock:
-            return self._open.enrolled()
+            return self._open.store.enrolled()
 
     def neighbours(self) -> list[tuple[str, str, float]]:
         """The most alike other identity of each, with the score of their most similar pictures.
 
-        The most alike come first: those may be one person, enrolled twice.
+        The most alike come first: those may be one person, enrolled twice.  Of more than some
+        30,000 pictures an even share is held against all, so that a pair may be missed.
         """
         with self._lock:
-            index = self._fresh(may_be_empty=True)
+            view = self._fresh(may_be_empty=True)
+            names = view.names
             return [
-                (self._names[one], self._names[other], self._score(cosine))
-                for one, other, cosine in (index.neighbours() if len(index) else [])
+                (names[one], names[other], self._score(cosine))
+                for one, other, cosine in (view.index.neighbours() if len(view.index) else [])
             ]
 
-    def thumbnails(self) -> dict[str, NDArray[np.uint8]]:
-        """The first thumbnail of each identity that has one: uint8 (96, 48, 3), RGB."""
+    def thumbnails(self, identities: Iterable[str] | None = None) -> dict[str, NDArray[np.uint8]]:
+        """The first thumbnail of each identity that has one: uint8 (96, 48, 3), RGB.
+
+        Args:
+            identities: of these only; None for all.
+        """
         with self._lock:
-            return self._open.thumbnails()
+            names = self.identities() if identities is None else identities
+            return self._open.store.thumbnails(names)
 
     def info(self) -> dict[str, Any]:
         """What is kept, of which model, and where."""
         with self._lock:
-            index = self._fresh(may_be_empty=True)
+            view = self._fresh(may_be_empty=True)
             return {
                 "path": None if self.path is None else str(self.path),
                 "model": self._bundle.name,
                 "fingerprint": self._space.fingerprint,
                 "embedding_size": self._space.size,
-                "identities": len(self._names),
-                "pictures": len(index),
+                "identities": len(view.names),
+                "pictures": len(view.index),
             }
 
     def __len__(self) -> int:
         """How many identities are enrolled."""
         with self._lock:
-            self._fresh(may_be_empty=True)
-            return len(self._names)
+            return len(self._fresh(may_be_empty=True).names)
 
     def __bool__(self) -> bool:
         """A gallery is there, even if nobody is in it."""
@@ -316,9 +302,9 @@ class Gallery:
     def close(self) -> None:
         """Close the file.  The Gallery can't be used afterwards; closing twice is fine."""
         with self._lock:
-            store, self._store = self._store, None
-            if store is not None:
-                store.close()
+            view, self._view = self._view, None
+            if view is not None:
+                view.store.close()
             if self._owns_reid and self._reid is not None:
                 self._reid.close()
 
@@ -334,14 +320,26 @@ class Gallery:
         self.close()
 
     def __repr__(self) -> str:
-        state = "" if self._store else " closed"
+        state = "" if self._view else " closed"
         return f"<Gallery {str(self.path or 'in memory')!r}{state}>"
 
     @property
-    def _open(self) -> Store:
-        if self._store is None:
+    def _open(self) -> View:
+        if self._view is None:
             raise ClosedError("this Gallery is closed; open a new one")
-        return self._store
+        return self._view
+
+    def _not_itself(self, path: str | Path) -> Path:
+        """A path to write to, also for the command.
+
+        Raises:
+            OptionError: the gallery's own file, or one of those beside it.
+        """
+        target = Path(path)
+        with self._lock:
+            if self._open.store.holds(target):
+                raise OptionError(f"{target}: is the gallery itself; give another file")
+        return target
 
     def _embedded(self, pictures: Any) -> Floats:
         from . import inputs
@@ -350,43 +348,23 @@ class Gallery:
             return inputs.embeddings(pictures, self._bundle)
         with self._lock:
             if self._reid is None:
+                _ = self._open  # a closed gallery starts no model
                 self._reid = ReId(self._bundle.path)
         return self._reid.embed(pictures)
 
-    def _fresh(self, may_be_empty: bool = False) -> Index:
-        """The index, with all that any process has written so far."""
-        from .search import Index
-
-        store = self._open
-        version = store.version()
-        if self._stale or version != self._version:
-            with store.snapshot():
-                edits, names, parts = store.read(self._index.last, self._edits)
-                index = self._index if edits == self._edits else Index(self._space.size)
-                for part in parts:
-                    index.append(part)
-            self._index, self._names, self._edits = index, names, edits
-            self._version, self._stale = version, False
-        if not len(self._index) and not may_be_empty:
+    def _fresh(self, may_be_empty: bool = False) -> View:
+        """With all that any process has written so far."""
+        view = self._open
+        view.refresh()
+        if not len(view.index) and not may_be_empty:
             raise EmptyGalleryError(
                 "nobody is enrolled, so there is no one to compare with; add() someone first"
             )
-        return self._index
+        return view
 
-    def _strangers(self, index: Index) -> Floats:
-        if len(index.groups.owners) < 2:
-            return np.empty(0, np.float32)
-        if self._estimate is not None:
-            edits, count, found = self._estimate
-            if edits == self._edits and len(index) <= _GROWTH * count:
-                return found
-        found = index.strangers()
-        self._estimate = self._edits, len(index), found
-        return found
-
-    def _candidate(self, owner: int, cosine: float, place: int) -> Candidate:
-        picture, camera, time = self._index.picture(place)
-        return Candidate(self._names[owner], self._score(cosine), camera, time, picture)
+    def _candidate(self, view: View, owner: int, cosine: float, place: int) -> Candidate:
+        picture, camera, time = view.index.picture(place)
+        return Candidate(view.names[owner], self._score(cosine), camera, time, picture)
 
     def _score(self, cosine: float) -> float:
         """As the head, in double precision: where a gallery is large, all decides close to 1."""

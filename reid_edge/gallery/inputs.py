@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ..bundle import Bundle
 from ..errors import EmbeddingError, LengthMismatchError, OptionError
 from ..images import fill
-from .store import MOST_NAME, THUMBNAIL, unit
+from .rows import MOST_NAME, unit
+from .store import THUMBNAIL
 
 Floats = NDArray[np.float32]
 
@@ -132,12 +133,12 @@ def check_top(top: Any) -> int:
     return int(top)
 
 
-def check_share(value: Any, what: str, most: float) -> float:
+def check_share(value: Any, what: str, most: float, least: float = 0.0) -> float:
     """A rate or a score.
 
     Raises:
-        OptionError: not over 0, or over `most`.
+        OptionError: under `least`, or over `most`.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) <= most:
-        raise OptionError(f"{what}: {value!r}; pass a number over 0, and at most {most:g}")
+    if isinstance(value, bool) or not isinstance(value, Real) or not least <= float(value) <= most:
+        raise OptionError(f"{what}: {value!r}; pass a number in {least:g}...{most:g}")
     return float(value)

@@ -31,7 +31,7 @@ class Identification:
     Attributes:
         candidates: the most alike identities, best first, each once.
         known: whether the first candidate's score is over the threshold.
-        threshold: the score that was asked for.
+        threshold: the score that was decided by.
     """
 
     candidates: tuple[Candidate, ...]

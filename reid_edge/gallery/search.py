@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .store import Rows
+from .rows import Rows
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -144,7 +144,8 @@ class Index:
     def neighbours(self) -> list[tuple[int, int, float]]:
         """The most alike other identity of each, by the cosine of their most similar pictures.
 
-        Of more than some 30,000 pictures an even share is held against all.
+        Of more than some 30,000 pictures an even share is held against all: a pair is missed
+        of which neither is in it.
 
         Returns:
             (id, id, cosine) for each identity, the most alike first; none for one identity.
@@ -164,6 +165,8 @@ class Index:
                 winner = int(best.argmax())
                 if best[winner] > nearest[group]:
                     nearest[group], other[group] = best[winner], winner
+                nearer = best > nearest  # for them, too, it may be the nearest
+                nearest[nearer], other[nearer] = best[nearer], group
         return [
             (int(groups.owners[group]), int(groups.owners[other[group]]), float(nearest[group]))
             for group in np.argsort(-nearest, kind="stable")
@@ -216,12 +219,10 @@ class _Groups:
 
 def _highest(values: Floats, count: int) -> Ints:
     """Places of the `count` highest, highest first; of equals the first."""
-    if count < len(values):
-        chosen = np.sort(np.argpartition(-values, count - 1)[:count])
-    else:
-        chosen = np.arange(len(values))
+    least = np.partition(values, len(values) - count)[len(values) - count]
+    chosen = np.flatnonzero(values >= least)
     order: Ints = chosen[np.argsort(-values[chosen], kind="stable")]
-    return order
+    return order[:count]
 
 
 def _blocks(count: int, width: int) -> list[slice]:

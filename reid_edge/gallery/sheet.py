@@ -51,17 +51,20 @@ ol, ul { list-style: none; padding: 0; }
 def page(gallery: Gallery) -> str:
     """The whole page; it holds the thumbnails that the gallery keeps."""
     info, enrolled = gallery.info(), gallery.enrolled()
-    faces = {name: _image(pixels) for name, pixels in gallery.thumbnails().items()}
     nearest = {one: (other, score) for one, other, score in gallery.neighbours()}
+    pairs = _pairs(nearest)
+    shown = sorted(enrolled, key=lambda one: -nearest.get(one.identity, ("", -1.0))[1])[:_CARDS]
+    # Of a large gallery no more than what is shown.
+    names = {name for pair in pairs for name in pair} | {one.identity for one in shown}
+    faces = {name: _image(pixels) for name, pixels in gallery.thumbnails(names).items()}
     title = f"Gallery: {info['identities']:,} people"
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="about">{escape(str(info["path"] or "in memory"))}; {info["pictures"]:,} '
         f"pictures; model {escape(info['model'])}, embeddings {info['fingerprint'][:12]}</p>",
     ]
-    if nearest:
-        parts += _pairs(gallery, nearest, faces)
-    shown = sorted(enrolled, key=lambda one: -nearest.get(one.identity, ("", -1.0))[1])[:_CARDS]
+    if pairs:
+        parts += _nearest(gallery, pairs, faces)
     parts.append("<h2>Everyone</h2>")
     if len(shown) < len(enrolled):
         parts.append(
@@ -80,19 +83,26 @@ def page(gallery: Gallery) -> str:
     )
 
 
-def _pairs(
-    gallery: Gallery, nearest: dict[str, tuple[str, float]], faces: dict[str, str]
+def _pairs(nearest: dict[str, tuple[str, float]]) -> dict[tuple[str, str], float]:
+    """The most alike pairs that are shown, with their scores: each once."""
+    found: dict[tuple[str, str], float] = {}
+    for one, (other, score) in nearest.items():
+        if (other, one) not in found:  # each may be the other's nearest
+            found[one, other] = score
+        if len(found) == _PAIRS:
+            break
+    return found
+
+
+def _nearest(
+    gallery: Gallery, pairs: dict[tuple[str, str], float], faces: dict[str, str]
 ) -> list[str]:
     try:
         alarming = gallery.threshold(_FPIR)
     except OptionError:  # a model without false accept rates, and few people
         alarming = 1.0
-    seen: set[frozenset[str]] = set()
     rows = []
-    for one, (other, score) in nearest.items():
-        if frozenset((one, other)) in seen:  # each is the other's nearest
-            continue
-        seen.add(frozenset((one, other)))
+    for (one, other), score in pairs.items():
         alarm = score > alarming
         rows.append(
             f'<li class="{"alarm" if alarm else "calm"}">{_face(one, faces)}<b>{escape(one)}</b>'
@@ -101,8 +111,6 @@ def _pairs(
             f'<span class="score">{score:.5f}</span>'
             f'<span class="verdict">{"one person?" if alarm else ""}</span></li>'
         )
-        if len(rows) == _PAIRS:
-            break
     about = (
         '<p class="about">Each identity with the one that is most like it, by their most similar '
         "pictures. "

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 
 from ..bundle import Bundle
 from ..errors import GalleryModelError
 from ..heads import CosineHead
-from .store import Space
+
+
+@dataclass(frozen=True)
+class Space:
+    """Which embeddings may be compared: those of one model, in whatever precision.
+
+    Attributes:
+        fingerprint: 64 hexadecimal digits, see `of`.
+        model: its name, for messages.
+        size: numbers of one embedding.
+    """
+
+    fingerprint: str
+    model: str
+    size: int
 
 
 def of(bundle: Bundle) -> Space:

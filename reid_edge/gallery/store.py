@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,45 +19,12 @@ from ..errors import (
 )
 from . import connection as sqlite
 from .results import Enrolled
+from .rows import MOST_NAME, Rows, checked
+from .space import Space
 
 Floats = NDArray[np.float32]
-MOST_NAME = 200  # characters of an identity's or a camera's name
 THUMBNAIL = (96, 48, 3)  # raw RGB: nothing to decode, so nothing that a stranger could craft
 _ROWS = 4096
-_UNIT = 0.01  # how far from 1 a length may be: that of FP16 graphs is not exact
-
-
-@dataclass(frozen=True)
-class Space:
-    """Which embeddings may be compared: those of one model, in whatever precision.
-
-    Attributes:
-        fingerprint: 64 hexadecimal digits; see `fingerprint.of`.
-        model: its name, for messages.
-        size: numbers of one embedding.
-    """
-
-    fingerprint: str
-    model: str
-    size: int
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Pictures as they are kept, in the order of their ids.
-
-    Attributes:
-        ids, owners: int64 (n,); `owners` are the ids of their identities.
-        embeddings: float32 (n, d).
-        cameras: of each, or None.
-        times: float64 (n,), NaN for none.
-    """
-
-    ids: NDArray[np.int64]
-    owners: NDArray[np.int64]
-    embeddings: Floats
-    cameras: list[str | None]
-    times: NDArray[np.float64]
 
 
 class Store:
@@ -79,6 +45,8 @@ class Store:
         self._where = "the gallery" if path is None else str(path)
         parts = (space.fingerprint, space.model, space.size)
         self._db = sqlite.open_memory(*parts) if path is None else sqlite.open_file(path, *parts)
+        self._place = None if path is None else sqlite.Place(path)
+        self._writes = 0
         try:
             self._check_space(space)
         except BaseException:
@@ -108,7 +76,7 @@ class Store:
             Their ids, which are never given again.
         """
         blobs = [row.tobytes() for row in np.ascontiguousarray(embeddings, "<f4")]
-        with sqlite.errors(self._where), sqlite.transaction(self._db):
+        with self._writing():
             self._db.execute("INSERT OR IGNORE INTO identity (name) VALUES (?)", (name,))
             owner = self._owner(name)
             ids = []
@@ -167,11 +135,15 @@ class Store:
                     f"{new!r} is enrolled already; use merge({new!r}, {old!r}) if the two are one"
                 ) from None
 
-    def version(self) -> int:
-        """A number that changes when another process has written."""
-        with sqlite.errors(self._where):
-            (found,) = self._db.execute("PRAGMA data_version").fetchone()
-        return int(found)
+    def version(self) -> tuple[int, int]:
+        """It changes when this or another process has written, or has tried to."""
+        with self._working():
+            (others,) = self._db.execute("PRAGMA data_version").fetchone()
+        return int(others), self._writes
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path is this file, or one of those that SQLite keeps beside it."""
+        return self._place is not None and self._place.holds(path)
 
     def read(self, after: int, edits: int) -> tuple[int, dict[int, str], Iterator[Rows]]:
         """What a reader lacks, as of one moment; call it within `snapshot`.
@@ -196,7 +168,7 @@ class Store:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """All that is read inside belongs to one moment."""
-        with sqlite.errors(self._where), sqlite.transaction(self._db, writes=False):
+        with self._working(), sqlite.transaction(self._db, writes=False):
             yield
 
     def enrolled(self) -> list[Enrolled]:
@@ -218,23 +190,40 @@ class Store:
             for owner, name, count, first, last in found
         ]
 
-    def thumbnails(self) -> dict[str, NDArray[np.uint8]]:
-        """The first thumbnail of each identity that has one: uint8 `THUMBNAIL`, RGB."""
+    def thumbnails(self, names: Iterable[str]) -> dict[str, NDArray[np.uint8]]:
+        """The first thumbnail of each of these identities that has one: uint8 `THUMBNAIL`, RGB."""
+        kept = {}
         with self.snapshot():
-            found = self._db.execute(
-                "SELECT name, thumbnail FROM picture JOIN identity ON identity.id = identity "
-                "WHERE picture.id IN (SELECT min(id) FROM picture WHERE typeof(thumbnail) = 'blob' "
-                "AND length(thumbnail) = ? GROUP BY identity)",
-                (math.prod(THUMBNAIL),),
-            ).fetchall()
-        return {str(name): np.frombuffer(data, np.uint8).reshape(THUMBNAIL) for name, data in found}
+            for name in names:
+                found = self._db.execute(
+                    "SELECT thumbnail FROM picture JOIN identity ON identity.id = identity "
+                    "WHERE name = ? AND typeof(thumbnail) = 'blob' AND length(thumbnail) = ? "
+                    "ORDER BY picture.id LIMIT 1",
+                    (name, math.prod(THUMBNAIL)),
+                ).fetchone()
+                if found is not None:
+                    kept[name] = np.frombuffer(found[0], np.uint8).reshape(THUMBNAIL)
+        return kept
 
     @contextmanager
     def _edit(self) -> Iterator[None]:
         """A change of what readers have already; they notice by the number of edits."""
-        with sqlite.errors(self._where), sqlite.transaction(self._db):
+        with self._writing():
             yield
             self._db.execute("UPDATE gallery SET edits = edits + 1")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._writes += 1
+        with self._working(), sqlite.transaction(self._db):
+            yield
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        if self._place is not None:
+            self._place.check()
+        with sqlite.errors(self._where):
+            yield
 
     def _owner(self, name: str) -> int:
         found = self._db.execute("SELECT id FROM identity WHERE name = ?", (name,)).fetchone()
@@ -248,25 +237,10 @@ class Store:
             (after,),
         )
         while part := cursor.fetchmany(_ROWS):
-            ids, owners, blobs, cameras, times = zip(*part, strict=True)
-            if not all(isinstance(b, bytes) and len(b) == 4 * self._size for b in blobs):
-                raise self._damaged("an embedding of another size")
-            if not names.keys() >= set(owners):
-                raise self._damaged("a picture of nobody")
-            if not all(c is None or (isinstance(c, str) and len(c) <= MOST_NAME) for c in cameras):
-                raise self._damaged("a camera without a name")
-            if not all(t is None or (isinstance(t, float) and math.isfinite(t)) for t in times):
-                raise self._damaged("a time that is none")
-            rows = np.frombuffer(b"".join(blobs), "<f4").reshape(len(part), self._size)
-            if not unit(rows):
-                raise self._damaged("an embedding that is not finite or not of unit length")
-            yield Rows(
-                np.array(ids, np.int64),
-                np.array(owners, np.int64),
-                rows.astype(np.float32, copy=False),
-                list(cameras),
-                np.array([math.nan if t is None else t for t in times]),
-            )
+            try:
+                yield checked(part, self._size, names)
+            except ValueError as error:
+                raise self._damaged(str(error)) from None
 
     def _damaged(self, what: str) -> GalleryFileError:
         return GalleryFileError(
@@ -279,7 +253,8 @@ class Store:
             found = self._db.execute(
                 "SELECT fingerprint, model, size, edits FROM gallery"
             ).fetchall()
-        if len(found) != 1 or not isinstance(found[0][3], int):
+        # An edit that could not be counted would go unnoticed.
+        if len(found) != 1 or not isinstance(found[0][3], int) or not 0 <= found[0][3] < 1 << 62:
             raise self._damaged("no description of itself")
         fingerprint, model, size, _ = found[0]
         if fingerprint != space.fingerprint or size != space.size:
@@ -288,14 +263,6 @@ class Store:
                 f"({str(fingerprint)[:12]}), not of {space.model!r} ({space.fingerprint[:12]}); "
                 "pass that bundle as model, or enrol the people again in a new gallery"
             )
-
-
-def unit(rows: Floats) -> bool:
-    """Whether all rows are finite and of unit length."""
-    with np.errstate(all="ignore"):
-        squares = np.einsum("ij,ij->i", rows, rows)
-    # Written so that NaN fails it, too.
-    return bool((np.abs(squares - 1) <= 2 * _UNIT).all())
 
 
 def _number(value: object) -> float | None:

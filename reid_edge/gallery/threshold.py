@@ -31,7 +31,7 @@ from ..bundle import Threshold
 from ..errors import OptionError
 from ..heads import CosineHead
 
-MOST_FPIR = 0.5
+LEAST_FPIR, MOST_FPIR = 1e-9, 0.5
 _TAIL = 0.2  # the share of maxima that the tail is fitted to
 _PRIOR = 50  # identities that the model's own rates are worth
 _FEWEST = 10  # identities to estimate anything from
@@ -48,7 +48,7 @@ def cosine_at(
     """The cosine that a share `fpir` of strangers exceeds with any identity.
 
     Args:
-        fpir: in 0...0.5, both excluded and included.
+        fpir: in 1e-9...0.5.
         strangers: (p,) from `Index.strangers`; not looked at for fewer than 10 identities.
         pictures: (N,) how many each identity has.
         head: of the model.
@@ -67,7 +67,7 @@ def cosine_at(
         )
     if count < _FEWEST and model is not None:
         return model
-    own = _from_strangers(1 - (1 - fpir) ** ((count - 1) / count), strangers)
+    own = _from_strangers(-math.expm1(math.log1p(-fpir) * (count - 1) / count), strangers)
     return own if model is None else (count * own + _PRIOR * model) / (count + _PRIOR)
 
 

@@ -53,6 +53,13 @@ def test_no_file_and_another_network_are_refused(folder, tmp_path):
         _contenders.peers([folder], SIZE, (1,))
 
 
+def test_two_files_of_one_name_are_refused(folder, tmp_path):
+    (tmp_path / "int8").mkdir()
+    write_ir(tmp_path / "int8" / "means.xml")
+    with pytest.raises(OptionError, match="means in several folders"):
+        _contenders.peers([folder, tmp_path / "int8"], SIZE, (1,))
+
+
 def row(name, mean_ap, ours=False):
     return {"name": name, "precision": "fp32", "ours": ours, "mAP": mean_ap}
 
@@ -106,3 +113,6 @@ def test_all_get_the_same_pictures_and_one_protocol(folder, tiny_folder, tmp_pat
     assert found["whole_protocol"]
     assert found["dataset"] == "folder"  # not where it lies
     assert found["statement"]["text"] == peers.STATEMENT
+    ours = next(one["mAP"] for one in found["contenders"] if one["ours"])
+    compared = [one for one in found["contenders"] if not one["ours"] and one["mAP"] <= ours]
+    assert found["statement"]["batch 1"]["peers_of_equal_or_lower_mAP"] == len(compared)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import _crops, embed, pairs, torch_extractor
+from benchmarks import _crops, embed, gallery, pairs, torch_extractor
 from benchmarks._measure import cpu_precisions
 from reid_edge.errors import ReportError
 
@@ -31,6 +31,16 @@ def test_pairs_of_a_siamese_network_and_of_ours():
     found = pairs.run(others=2, grid=(2, 3), queries=2, gallery=64, rounds=1)
     assert len(speedups(found)) == 4
     assert speedups(found)["grid_2_by_48_against_one_call_for_each_pair"]["speedup"] > 1
+
+
+def test_a_gallery_s_search_is_held_against_a_full_sort(monkeypatch):
+    monkeypatch.setattr(gallery, "AT", 1000)
+    found = gallery.run(most=1000)
+    assert found.keys() == {"1000"}
+    assert found["1000"]["reached"] == (found["1000"]["search_milliseconds"] <= 20)
+    index, _ = gallery.filled(1000)
+    assert not index.groups.in_order  # the dearer way
+    assert set(np.bincount(index.owners)) == {gallery.PICTURES}
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from reid_edge.gallery.store import Space, Store
+from reid_edge.gallery.space import Space
+from reid_edge.gallery.store import Store
 
 SIZE = 8
 SPACE = Space("f" * 64, "tiny", SIZE)

@@ -14,6 +14,7 @@ import pytest
 from gallery_files import rows
 
 from reid_edge import Gallery, errors
+from reid_edge.gallery.search import Index
 
 PICTURES = [_tiny.picture(seed) for seed in range(6)]
 
@@ -161,12 +162,15 @@ def test_ids_are_never_given_again(gallery):
         (lambda g: g.identify("a.jpg"), errors.InputError),
         (lambda g: g.identify(rows(1), top=0), errors.OptionError),
         (lambda g: g.identify(rows(1), fpir=0), errors.OptionError),
+        (lambda g: g.identify(rows(1), fpir=1e-17), errors.OptionError),
+        (lambda g: g.identify(rows(1), fpir=5e-324), errors.OptionError),
         (lambda g: g.identify(rows(1), fpir=0.6), errors.OptionError),
         (lambda g: g.identify(rows(1), fpir=math.nan), errors.OptionError),
         (lambda g: g.identify(rows(1), threshold=1.5), errors.OptionError),
         (lambda g: g.export("people.pkl"), errors.OptionError),
         (lambda g: g.export("no/such/folder.npz"), errors.GalleryWriteError),
         (lambda g: g.export(g.path), errors.OptionError),
+        (lambda g: g.export(f"{g.path}-wal"), errors.OptionError),
     ],
 )
 def test_what_cannot_be_done_is_refused_and_changes_nothing(gallery, call, error):
@@ -198,6 +202,13 @@ def test_a_closed_gallery_says_so(gallery):
         gallery.identify(rows(1))
     with pytest.raises(errors.ClosedError):
         gallery.add("anna", rows(1))
+
+
+def test_a_closed_gallery_starts_no_model(gallery):
+    gallery.close()
+    with pytest.raises(errors.ClosedError):
+        gallery.identify(PICTURES[0])
+    assert gallery._reid is None
 
 
 def test_an_asymmetric_head_is_refused_with_the_reason(concat_folder, path):
@@ -248,6 +259,44 @@ def test_export_is_data_only_and_complete(gallery, tmp_path):
     assert stat.S_IMODE((tmp_path / "out.npz").stat().st_mode) == 0o600
 
 
+def test_an_export_that_fails_leaves_the_older_one(gallery, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    gallery.add("anna", rows(2))
+    gallery.export(tmp_path / "out.json")
+    before = (tmp_path / "out.json").read_bytes()
+    monkeypatch.setattr(Index, "picture", fail)
+    with pytest.raises(errors.GalleryWriteError, match="No space left"):
+        gallery.export(tmp_path / "out.json")
+    assert (tmp_path / "out.json").read_bytes() == before
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("ending", ["npz", "json"])
+def test_a_gallery_of_no_one_may_be_exported(gallery, tmp_path, ending):
+    out = tmp_path / f"out.{ending}"
+    gallery.export(out)
+    if ending == "npz":
+        with np.load(out) as found:
+            assert found["embeddings"].shape == (0, 8)
+    else:
+        assert json.loads(out.read_text())["pictures"] == []
+
+
+def test_the_working_folder_may_change(tmp_path, monkeypatch, rated_folder):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    with Gallery("people.db", rated_folder) as gallery:
+        gallery.add("anna", rows(1))
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        gallery.add("ben", rows(1, seed=1))
+        assert gallery.identities() == ["anna", "ben"]
+        gallery.export("out.npz")
+        with pytest.raises(errors.OptionError, match="the gallery itself"):
+            gallery.export("../people.db")
+
+
 def test_info_and_enrolled(gallery, path):
     gallery.add("anna", rows(3), camera=["b", "a", "a"], time=[3, 1, 2])
     info = gallery.info()
@@ -264,6 +313,7 @@ def test_pictures_are_kept_on_request_only(path, rated):
         gallery.add("anna", [white, PICTURES[1]], keep_thumbnails=True)
         gallery.add("ben", PICTURES[2], keep_thumbnails=True)
         found = gallery.thumbnails()
+        assert set(gallery.thumbnails(["ben", "nobody"])) == {"ben"}
     assert set(found) == {"anna", "ben"}
     assert found["anna"].shape == (96, 48, 3)
     assert (found["anna"] == 255).all()
@@ -300,9 +350,9 @@ def test_what_another_connection_wrote_is_found_at_the_next_call(gallery, path, 
     with Gallery(path, rated_folder) as other:
         assert other.identities() == ["anna"]
         gallery.add("ben", rows(1, seed=1))
-        index = other._index
+        index = other._view.index
         assert other.identify(rows(1, seed=1))[0].candidates[0].identity == "ben"
-        assert other._index is index  # only what is new was read
+        assert other._view.index is index  # only what is new was read
         gallery.rename("ben", "Ben")
         assert other.identify(rows(1, seed=1))[0].candidates[0].identity == "Ben"
         gallery.remove("anna")
@@ -313,10 +363,11 @@ def test_what_another_connection_wrote_is_found_at_the_next_call(gallery, path, 
 
 def test_a_database_error_in_memory_is_ours_too(rated_folder):
     with Gallery(None, rated_folder) as gallery:
-        gallery._store._db.execute("DROP TABLE picture")
+        database = gallery._view.store._db
+        database.execute("DROP TABLE picture")
         with pytest.raises(errors.GalleryFileError, match="the gallery"):
             gallery.add("anna", rows(1))
-        assert not gallery._store._db.in_transaction
+        assert not database.in_transaction
 
 
 def test_no_path_is_no_path(rated_folder):

@@ -10,6 +10,7 @@ import pytest
 from gallery_files import rows
 
 from reid_edge import Gallery, cli
+from reid_edge.gallery import sheet
 from reid_edge.gallery.sheet import page
 
 
@@ -103,6 +104,36 @@ def test_the_page_escapes_all_and_asks_nobody(run, files, path):
     # The same picture under two names: that is what the page is for.
     assert "one person?" in text
     assert text.index("Nearest pairs") < text.index("Everyone")
+
+
+def test_the_page_never_takes_the_gallery_s_place(run, files, path):
+    run("--add", "anna", files[0])
+    before = path.read_bytes()
+    link = path.with_name("link.html")
+    link.symlink_to(path)
+    for out in (path, f"{path.parent}/./people.db", link):
+        code, _, err = run("--html", out)
+        assert (code, "the gallery itself" in err) == (2, True)
+    assert path.read_bytes() == before
+    assert link.is_symlink()
+    assert run("--html", "")[0] == 1
+    assert run("--export", "")[0] == 2
+
+
+def test_the_page_loads_the_pictures_that_it_shows(rated, monkeypatch):
+    monkeypatch.setattr(sheet, "_CARDS", 2)
+    monkeypatch.setattr(sheet, "_PAIRS", 1)
+    with Gallery(None, rated) as gallery:
+        for number in range(6):
+            gallery.add(f"{number}", _tiny.picture(number), keep_thumbnails=True)
+        asked = []
+        thumbnails = gallery.thumbnails
+        monkeypatch.setattr(
+            gallery, "thumbnails", lambda names: asked.append(set(names)) or thumbnails(names)
+        )
+        text = page(gallery)
+    assert 2 <= len(asked[0]) <= 4
+    assert text.count('src="data:image/jpeg;base64,') == 4
 
 
 def test_the_page_of_no_one_and_of_one(tiny_folder):

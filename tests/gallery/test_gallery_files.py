@@ -127,6 +127,8 @@ def test_tables_that_are_not_ours_are_refused(enrolled, statement):
         ("UPDATE identity SET name = ''", "name"),
         ("DELETE FROM gallery", "description"),
         ("UPDATE gallery SET edits = 'x'", "description"),
+        ("UPDATE gallery SET edits = -1", "description"),
+        ("UPDATE gallery SET edits = 9223372036854775807", "description"),
     ],
 )
 def test_rows_that_are_not_ours_are_refused(enrolled, statement, what):
@@ -144,8 +146,89 @@ def test_thumbnails_of_another_size_are_not_shown(path):
     store = Store(path, SPACE)
     put(store, "anna", rows(1))
     change(path, "UPDATE picture SET thumbnail = zeroblob(5)")
-    assert store.thumbnails() == {}
+    assert store.thumbnails(["anna"]) == {}
     store.close()
+
+
+@pytest.mark.parametrize("what", ["removed", "renamed", "replaced"])
+def test_a_file_that_lost_its_place_takes_nothing_more(path, store, what):
+    """What SQLite would go on to write is nowhere to be found afterwards."""
+    put(store, "anna", rows(1))
+    path.rename(path.with_name("moved.db"))
+    if what == "removed":
+        path.with_name("moved.db").unlink()
+    elif what == "replaced":
+        path.write_bytes(b"")
+    for call in (
+        lambda: put(store, "ben", rows(1, seed=1)),
+        lambda: store.remove("anna"),
+        store.version,
+        store.enrolled,
+    ):
+        with pytest.raises(errors.GalleryFileError, match="while it was open"):
+            call()
+    assert path.exists() == (what == "replaced")
+
+
+def test_a_log_without_its_gallery_is_kept(path, store):
+    """SQLite would delete it with the first look at a new file of that name."""
+    put(store, "anna", rows(1))
+    log = Path(f"{path}-wal")
+    kept = log.read_bytes()
+    assert kept
+    path.rename(path.with_name("moved.db"))
+    with pytest.raises(errors.GalleryFileError, match=r"people\.db-wal"):
+        Store(path, SPACE)
+    assert log.read_bytes() == kept
+    assert not path.exists()
+    path.with_name("moved.db").rename(path)
+    assert len(gallery_files.content(path)) == 1
+
+
+def test_links_lead_to_one_gallery(enrolled, tmp_path):
+    link = tmp_path / "link.db"
+    link.symlink_to(enrolled)
+    through, direct = Store(link, SPACE), Store(enrolled, SPACE)
+    put(through, "ben", rows(1, seed=1))
+    assert [one.identity for one in direct.enrolled()] == ["anna", "ben"]
+    assert through.holds(enrolled)
+    assert direct.holds(link)
+    through.close()
+    direct.close()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["link.db", "people.db"]
+
+
+FORK = """
+import os, sys
+from pathlib import Path
+import gallery_files
+from reid_edge.errors import GalleryError
+from reid_edge.gallery.store import Store
+path = Path(sys.argv[1])
+store = Store(path, gallery_files.SPACE)
+gallery_files.put(store, "anna", gallery_files.rows(1))
+if os.fork() == 0:
+    try:
+        gallery_files.put(store, "lost", gallery_files.rows(1))
+    except GalleryError as error:
+        print(error, flush=True)
+    store.close()
+    anew = Store(path, gallery_files.SPACE)
+    gallery_files.put(anew, "child", gallery_files.rows(1))
+    anew.close()
+    os._exit(0)
+os.wait()
+gallery_files.put(store, "parent", gallery_files.rows(1))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_has_to_open_it_anew(path):
+    out, err = python(FORK, path).communicate(timeout=120)
+    assert err == ""
+    assert "before this process was forked" in out
+    names = sorted(name for name, _ in gallery_files.content(path).values())
+    assert names == ["anna", "child", "parent"]
 
 
 def test_damaged_pages_are_an_error_of_ours(path):

@@ -9,9 +9,9 @@ from gallery_files import rows
 from reid_edge.bundle import Threshold
 from reid_edge.errors import OptionError
 from reid_edge.gallery import search
+from reid_edge.gallery.rows import Rows
 from reid_edge.gallery.search import Index
-from reid_edge.gallery.store import Rows
-from reid_edge.gallery.threshold import cosine_at
+from reid_edge.gallery.threshold import LEAST_FPIR, MOST_FPIR, cosine_at
 from reid_edge.heads import CosineHead
 
 HEAD = CosineHead(20.0, -8.0)
@@ -60,6 +60,20 @@ def test_equals_come_in_the_order_of_enrolment():
     assert found.places.tolist() == [[1, 2]]
 
 
+def test_of_many_equals_the_first_are_taken():
+    index = Index(2)
+    index.append(
+        Rows(
+            np.arange(1, 1001),
+            np.arange(1000),
+            np.tile(np.float32([1, 0]), (1000, 1)),
+            [None] * 1000,
+            np.zeros(1000),
+        )
+    )
+    assert index.search(np.float32([[1, 0]]), 5).owners.tolist() == [[0, 1, 2, 3, 4]]
+
+
 def test_a_picture_keeps_its_id_camera_and_time():
     index = Index(8)
     index.append(
@@ -95,6 +109,18 @@ def test_neighbours_are_each_identity_s_nearest():
         assert cosine == pytest.approx((mine @ theirs.T).max(), abs=1e-6)
         assert cosine == pytest.approx((mine @ embeddings[owners != one].T).max(), abs=1e-6)
     assert filled([1, 1, 1])[0].neighbours() == []
+
+
+def test_of_many_each_is_near_to_those_of_the_share(monkeypatch):
+    monkeypatch.setattr(search, "_COMPARISONS", 4)  # one picture of 40 is held against all
+    index, _, embeddings = filled(np.arange(40))
+    found = {one: (other, cosine) for one, other, cosine in index.neighbours()}
+    alike = embeddings @ embeddings[0]
+    assert found.pop(0) == (int(alike[1:].argmax()) + 1, pytest.approx(alike[1:].max(), abs=1e-6))
+    assert found.keys() == set(range(1, 40))
+    for one, (other, cosine) in found.items():
+        assert other == 0
+        assert cosine == pytest.approx(alike[one], abs=1e-6)
 
 
 def world(people, pictures, seed, size=64):
@@ -164,6 +190,20 @@ def test_without_rates_and_people_there_is_no_threshold():
     assert cosine_at(0.01, np.full(30, 0.5, np.float32), np.ones(20), HEAD, {}) == pytest.approx(
         0.5
     )
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 20, 10**5])
+@pytest.mark.parametrize("rates", [RATES, {}])
+def test_the_least_and_the_most_that_may_be_asked_for(count, rates):
+    if count < 20 and not rates:
+        return
+    strangers = np.linspace(0.2, 0.5, 100).astype(np.float32)
+    least, small, most = (
+        cosine_at(f, strangers, np.full(count, 3), HEAD, rates)
+        for f in (LEAST_FPIR, 1e-6, MOST_FPIR)
+    )
+    assert np.isfinite([least, small, most]).all()
+    assert least > small > most
 
 
 def test_rates_of_0_and_1_do_not_break_it():
