@@ -62,7 +62,8 @@ def small(tmp_path, picture_file):
 def test_the_small_market_gives_equal_figures_in_both(tiny, small):
     found, expected = both(tiny, small, Cache(tiny, None))
     trapezoids = expected.pop("mAP of trapezoids")
-    assert found == pytest.approx(expected, abs=1e-6)
+    # Open-set figures have a reference of their own.
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-6)
     assert 0 < found["mAP"] < 1
     assert abs(trapezoids - found["mAP"]) > 1e-3  # or it would not matter which of the two
     assert len({round(value, 4) for value in found.values()}) > 9
@@ -86,5 +87,5 @@ class TestFull:
         for name, value in expected.items():
             print(f"{name:20} {found.get(name, float('nan')):12.6f} {value:12.6f}")
         del expected["mAP of trapezoids"]
-        assert found == pytest.approx(expected, abs=1e-3)
+        assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-3)
         assert (found["queries"], found["gallery"]) == (3368, 15_913)
