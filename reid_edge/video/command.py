@@ -22,6 +22,7 @@ from .boxes import Detections
 from .drawing import draw
 from .naming import Names
 from .reading import Video
+from .terminal import progress_of, terminable
 from .tracker import Settings, Track, Tracker
 from .writing import JsonFile, MotFile, VideoFile
 
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace, open_model: Callable[[], ReId]) -> int:
     """
     _check_paths(arguments)
     found = _select(boxes.read(arguments.boxes), arguments)
-    with contextlib.ExitStack() as stack:
+    with terminable(), contextlib.ExitStack() as stack:
         video = stack.enter_context(Video(arguments.video))
         if min(found) > video.announced > 0:
             raise BoxFileError(
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace, open_model: Callable[[], ReId]) -> int:
         names = _names(arguments, reid, stack)
         work = _Work(arguments, video, found, reid, names)
         outputs = work.open_outputs(stack)
-        progress, advance = _progress(video)
+        progress, advance = progress_of(video)
         with progress:
             for number, frame in video:
                 work.frame(number, video.seconds, frame)
@@ -276,25 +277,6 @@ def _check_paths(arguments: argparse.Namespace) -> None:
         if real in taken:
             raise OptionError(f"--{name} {path} is {taken[real]}, too; give it a name of its own")
         taken[real] = f"--{name}"
-
-
-def _progress(video: Video) -> tuple[Any, Callable[[int], None]]:
-    """A bar on standard error, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True, highlight=False)
-    progress = Progress(
-        "frame",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    task = progress.add_task("frame", total=video.announced or None)
-    return progress, lambda done: progress.update(task, completed=done)
 
 
 def _warn(text: str) -> None:

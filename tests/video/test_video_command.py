@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -222,6 +223,17 @@ def test_a_rate_that_nobody_names_is_said(run, clip, mot, tmp_path, without):
     )
     assert code == 0
     assert err == "warning: the video names no frame rate; 25 a second was taken\n"
+
+
+def test_sigterm_leaves_nothing(run, clip, mot, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "draw", lambda *_: signal.raise_signal(signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    video, truth = clip(), mot()
+    with pytest.raises(SystemExit) as ended:
+        run(video, "--boxes", truth, "--out", tmp_path / "o.mp4", "--association", "iou")
+    assert ended.value.code == 143
+    assert sorted(tmp_path.iterdir()) == sorted([video, truth])
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 class FakeGallery:
