@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_edge import ReId
+from reid_edge.errors import BoxFileError, VideoError
 from reid_edge.video import Settings, Tracker, boxes
 from reid_edge.video.boxes import Detections
 from reid_edge.video.command import accept
@@ -46,16 +47,44 @@ class Moment:
         return Moment(self.frame, self.seconds, self.found.select(rows), self.embeddings[rows])
 
 
-def from_video(reid: ReId, path: Path, truth: Path) -> tuple[list[Moment], float]:
-    """The people of a video; truth with a confidence of 0 is not to be tracked."""
+def from_video(
+    reid: ReId, path: Path, truth: Path, every: float = 0.0
+) -> tuple[list[Moment], float]:
+    """The people of a video; truth with a confidence of 0 is not to be tracked.
+
+    Args:
+        reid: embeds them.
+        path: the video.
+        truth: MOT text.
+        every: seconds between two frames; 0 for all.
+
+    Returns:
+        The frames, and how many the video has a second.
+
+    Raises:
+        VideoError: it ends early, so that its figures would be of another video.
+        BoxFileError: the truth's ids are not from 1 up, no two alike in a frame.
+    """
     true = boxes.read(truth)
+    for number, here in true.items():
+        ids = here.ids[here.confidence > 0]
+        if (ids < 1).any() or len(np.unique(ids)) < len(ids):
+            raise BoxFileError(
+                f"{truth}: frame {number}: the truth needs an id from 1 up for each person, no "
+                "two alike in a frame"
+            )
     moments = []
     with Video(path) as video:
+        step = max(1, round(every * video.fps))
         for number, frame in video:
+            if number % step:
+                continue
             found = true.get(number, boxes.NONE)
             found = found.select(found.confidence > 0).clipped(video.height, video.width)
             embeddings = reid.embed(frame[:, :, ::-1], boxes=found.boxes)
-            moments.append(Moment(number, (number - 1) / video.fps, found, embeddings))
+            moments.append(Moment(number, video.seconds, found, embeddings))
+        if not video.is_complete:
+            raise VideoError(f"{path}: ends after {video.read:,} of {video.announced:,} frames")
         return moments, video.fps
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from reid_edge import ReId, evaluation
 from reid_edge.datasets import Sample, one_query_per_camera
-from reid_edge.errors import DatasetError
+from reid_edge.errors import DatasetError, OptionError
 
 from ._measure import report
 from .tracking import from_video
@@ -30,19 +30,25 @@ def run(
 
     Args:
         video: what OpenCV reads.
-        truth: MOT text with true ids; confidence 0 marks what is no person.
+        truth: MOT text with true ids, from 1 up; confidence 0 marks what is no person.
         every: seconds between two pictures.
         block: seconds of a block.
         precision: as in `ReId`.
 
     Raises:
-        DatasetError: nobody is seen in two blocks.
+        DatasetError: nobody is seen in two blocks, or the video is shorter than `every`.
+        OptionError: `every` or `block` are not over 0.
         VideoError, BoxFileError: files that cannot be read.
     """
+    for name, value in (("every", every), ("block", block)):
+        if not 0 < value < np.inf:
+            raise OptionError(f"--{name} must be over 0 seconds, not {value:g}")
     with ReId(precision=precision) as reid:
-        moments, fps = from_video(reid, video, truth)
-        step = max(1, round(every * fps))
-        moments = [moment for moment in moments if moment.frame % step == 0]
+        moments, _ = from_video(reid, video, truth, every)
+        if not moments:
+            raise DatasetError(
+                f"{video}: is shorter than {every:g} seconds: give a smaller --every"
+            )
         embeddings = np.concatenate([moment.embeddings for moment in moments])
         samples = [
             Sample(Path(f"{moment.frame}/{pid}"), pid, int(moment.seconds // block))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import io
 import json
 import math
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from ..errors import BoxFileError
 from ..images import MIN_SIDE
 
 MAX_BYTES = 256 << 20
+MAX_JSON_BYTES = 64 << 20  # of which json.loads can make twenty times as much in memory
 MAX_PER_FRAME = 1000
 _MAX_NUMBER = 1_000_000_000  # of a frame, or an id: far inside int64
 _MAX_PIXEL = 1e6  # float32 still tells a tenth of a pixel here
@@ -44,24 +47,31 @@ class Detections:
         return Detections(self.boxes[rows], self.confidence[rows], self.ids[rows])
 
     def clipped(self, height: int, width: int) -> Detections:
-        """Inside a frame; those that keep less than two pixels each way are left out."""
+        """Inside a frame; those that keep less than two pixels each way are left out.
+
+        Pixels are those whose centres lie inside, as for `ReId.embed`, which would refuse the rest.
+        """
         boxes = np.clip(self.boxes, 0, np.array([width, height, width, height], np.float32))
-        sides = boxes[:, 2:] - boxes[:, :2]
+        pixels = np.ceil(boxes.astype(np.float64) - 0.5)
+        sides = pixels[:, 2:] - pixels[:, :2]
         inside = np.flatnonzero(sides.min(axis=1, initial=np.inf) >= MIN_SIDE)
         return Detections(boxes, self.confidence, self.ids).select(inside)
 
 
 NONE = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int64))
 
-_Row = tuple[int, int, float, float, float, float, float]  # frame, id, x1, y1, x2, y2, confidence
+# frame, id, x1, y1, x2, y2, confidence, one box after the other: Python's own objects would take
+# four times the memory.  A double holds ids and frames exactly.
+_COLUMNS = 7
 
 
 def read(path: str | Path) -> dict[int, Detections]:
     """Read a file of boxes: JSON if its name ends in .json, else MOT text.
 
     Args:
-        path: at most 256 MiB.  MOT text has lines `frame,id,x,y,w,h[,confidence[,...]]`, with
-            the first frame 1 and x, y the upper left corner; see docs/video.md for the JSON.
+        path: at most 256 MiB, or 64 MiB of JSON.  MOT text has lines
+            `frame,id,x,y,w,h[,confidence[,...]]`, with the first frame 1 and x, y the upper left
+            corner; see docs/video.md for the JSON.
 
     Returns:
         The boxes of each frame that has some.
@@ -71,21 +81,23 @@ def read(path: str | Path) -> dict[int, Detections]:
             The message names the line.
     """
     path = Path(path)
+    is_json = path.suffix.lower() == ".json"
     try:
-        text = read_regular(path, MAX_BYTES).decode("utf-8-sig")
+        content = read_regular(path, MAX_JSON_BYTES if is_json else MAX_BYTES)
+        rows = _json(content.decode("utf-8-sig"), path) if is_json else _mot(content, path)
     except OSError as error:
         raise BoxFileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError:
         raise BoxFileError(f"{path}: is no text; give MOT text or JSON") from None
-    rows = _json(text, path) if path.suffix.lower() == ".json" else _mot(text, path)
     if not rows:
         raise BoxFileError(f"{path}: holds no boxes, so there is nobody to track")
     return _by_frame(rows, path)
 
 
-def _mot(text: str, path: Path) -> list[_Row]:
-    rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+def _mot(content: bytes, path: Path) -> array.array[float]:
+    rows = array.array("d")
+    text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig")  # line by line, no copy of all
+    for number, line in enumerate(text, 1):
         if not line.strip():
             continue
         where = f"{path}: line {number}"
@@ -100,11 +112,11 @@ def _mot(text: str, path: Path) -> list[_Row]:
             raise BoxFileError(f"{where}: not all numbers: {line[:60]!r}") from None
         frame, identity, x, y, w, h = values[:6]
         confidence = values[6] if len(values) > 6 else 1.0
-        rows.append(_row(frame, identity, (x, y, x + w, y + h), confidence, where))
+        rows.extend(_row(frame, identity, (x, y, x + w, y + h), confidence, where))
     return rows
 
 
-def _json(text: str, path: Path) -> list[_Row]:
+def _json(text: str, path: Path) -> array.array[float]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -112,7 +124,7 @@ def _json(text: str, path: Path) -> list[_Row]:
     frames = found.get("frames") if isinstance(found, dict) else None
     if not isinstance(frames, list):
         raise BoxFileError(f'{path}: expected {{"frames": [...]}}; see docs/video.md')
-    rows = []
+    rows = array.array("d")
     for index, frame in enumerate(frames):
         where = f"{path}: frames[{index}]"
         if not isinstance(frame, dict):
@@ -126,7 +138,7 @@ def _json(text: str, path: Path) -> list[_Row]:
             here = f"{where}: boxes[{place}]"
             if not isinstance(box, list) or len(box) != 4:
                 raise BoxFileError(f"{here}: expected [x1, y1, x2, y2]")
-            rows.append(_row(frame.get("frame"), ids[place], box, confidence[place], here))
+            rows.extend(_row(frame.get("frame"), ids[place], box, confidence[place], here))
     return rows
 
 
@@ -140,9 +152,12 @@ def _column(frame: dict[str, Any], name: str, count: int, default: float, where:
     return [default if value is None else value for value in values]
 
 
-def _row(frame: Any, identity: Any, box: Any, confidence: Any, where: str) -> _Row:
+def _row(frame: Any, identity: Any, box: Any, confidence: Any, where: str) -> tuple[float, ...]:
     if not _is_number(frame) or not 1 <= frame <= _MAX_NUMBER or frame != int(frame):
-        raise BoxFileError(f"{where}: frame: expected 1, 2, ..., found {str(frame)[:40]}")
+        raise BoxFileError(
+            f"{where}: frame: expected 1, 2, ..., found {str(frame)[:40]}; the first frame is 1, "
+            "so add 1 to each where they are counted from 0"
+        )
     if not _is_number(identity) or abs(identity) > _MAX_NUMBER or identity != int(identity):
         raise BoxFileError(f"{where}: id: expected a whole number, found {str(identity)[:40]}")
     if not _is_number(confidence) or abs(confidence) > _MAX_PIXEL:
@@ -152,8 +167,7 @@ def _row(frame: Any, identity: Any, box: Any, confidence: Any, where: str) -> _R
         raise BoxFileError(
             f"{where}: {shown} is no box; expected finite pixels of at most {_MAX_PIXEL:,.0f}"
         )
-    x1, y1, x2, y2 = map(float, box)
-    return int(frame), int(identity), x1, y1, x2, y2, float(confidence)
+    return (frame, identity, *box, confidence)
 
 
 def _is_number(value: Any) -> bool:
@@ -165,14 +179,15 @@ def _is_number(value: Any) -> bool:
     )
 
 
-def _by_frame(rows: list[_Row], path: Path) -> dict[int, Detections]:
-    rows.sort(key=lambda row: row[0])  # stable: the file's order within a frame
-    frames = np.array([row[0] for row in rows], np.int64)
-    ids = np.array([row[1] for row in rows], np.int64)
-    numbers = np.array([row[2:] for row in rows], np.float32)
-    starts = np.flatnonzero(np.diff(frames, prepend=-1))
+def _by_frame(rows: array.array[float], path: Path) -> dict[int, Detections]:
+    table = np.frombuffer(rows, np.float64).reshape(-1, _COLUMNS)
+    # Stable: the file's order within a frame.
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    frames, ids = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
+    numbers = table[:, 2:].astype(np.float32)
+    starts = np.flatnonzero(np.diff(frames, prepend=-1)).tolist()
     found = {}
-    for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
+    for start, end in zip(starts, [*starts[1:], len(frames)], strict=True):
         place = slice(start, end)
         if end - start > MAX_PER_FRAME:
             raise BoxFileError(

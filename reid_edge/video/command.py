@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -21,11 +22,12 @@ from .boxes import Detections
 from .drawing import draw
 from .naming import Names
 from .reading import Video
+from .terminal import progress_of, terminable
 from .tracker import Settings, Track, Tracker
 from .writing import JsonFile, MotFile, VideoFile
 
 
-@dataclass
+@dataclass(slots=True)
 class _Summary:
     """Of one track, for the end: small, whatever becomes of the track itself."""
 
@@ -58,7 +60,7 @@ def run(arguments: argparse.Namespace, open_model: Callable[[], ReId]) -> int:
     """
     _check_paths(arguments)
     found = _select(boxes.read(arguments.boxes), arguments)
-    with contextlib.ExitStack() as stack:
+    with terminable(), contextlib.ExitStack() as stack:
         video = stack.enter_context(Video(arguments.video))
         if min(found) > video.announced > 0:
             raise BoxFileError(
@@ -72,14 +74,16 @@ def run(arguments: argparse.Namespace, open_model: Callable[[], ReId]) -> int:
         names = _names(arguments, reid, stack)
         work = _Work(arguments, video, found, reid, names)
         outputs = work.open_outputs(stack)
-        progress, advance = _progress(video)
+        progress, advance = progress_of(video)
         with progress:
             for number, frame in video:
-                work.frame(number, frame)
+                work.frame(number, video.seconds, frame)
                 advance(number)
         if not video.read:
             raise VideoError(f"{video.path}: not one frame can be read; fetch or make it again")
         work.finish()
+        for output in outputs:  # all of them, before the first takes its name
+            output.complete()
         for output in outputs:
             output.keep()
     work.report()
@@ -114,6 +118,8 @@ class _Work:
                     "no mean; take another model, or --association iou without --gallery"
                 )
             settings = Settings(arguments.association, accept(reid))
+            if arguments.use_ids:  # nothing is associated, and an id that comes back is the same
+                settings = Settings(accept=settings.accept, memory=math.inf)
         self._tracker = Tracker(reid.score_grid if reid else None, settings)
         self._seen: dict[int, _Summary] = {}
         self._outside = 0
@@ -136,7 +142,7 @@ class _Work:
             outputs.append(self._json)
         return outputs
 
-    def frame(self, number: int, frame: Any) -> None:
+    def frame(self, number: int, seconds: float, frame: Any) -> None:
         """Track, name, draw and write one frame, uint8 BGR; it is drawn on."""
         given = self._found.get(number, boxes.NONE)
         here = given.clipped(self._video.height, self._video.width)
@@ -144,7 +150,6 @@ class _Work:
         embeddings = None
         if self._reid is not None and len(here):
             embeddings = self._reid.embed(frame[:, :, ::-1], boxes=here.boxes)
-        seconds = (number - 1) / self._video.fps
         if self._arguments.use_ids:
             tracks = self._tracker.follow(number, seconds, here.boxes, embeddings, here.ids)
         else:
@@ -187,6 +192,8 @@ class _Work:
         if self._names is not None:
             unknown = sum(seen.identity is None for seen in self._seen.values())
             print(f"known: {visible(', '.join(named)) or 'nobody'}; unknown tracks: {unknown:,}")
+        if not self._video.fps_known:
+            _warn(f"the video names no frame rate; {self._video.fps:g} a second was taken")
         if self._outside:
             _warn(f"{self._outside:,} boxes outside the frame, or under two pixels, were left out")
         beyond = sum(len(d) for number, d in self._found.items() if number > self._video.read)
@@ -218,6 +225,7 @@ def _names(
     from ..gallery import Gallery
 
     gallery = stack.enter_context(Gallery(arguments.gallery, model=reid))
+    gallery.threshold(arguments.fpir)  # says now what it would say at the first person
     return Names(gallery, arguments.fpir)
 
 
@@ -253,7 +261,7 @@ def _check_paths(arguments: argparse.Namespace) -> None:
     outputs = {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
     if not outputs:
         raise OptionError("nothing to write: give --out, --mot or --json")
-    if arguments.gallery is not None and not arguments.gallery.exists():
+    if arguments.gallery is not None and not os.path.exists(arguments.gallery):
         # Opening it would make a new one, which knows nobody.
         raise OptionError(f"{arguments.gallery}: there is no such gallery; make one first")
     taken: dict[Path, str] = {}
@@ -261,30 +269,14 @@ def _check_paths(arguments: argparse.Namespace) -> None:
         path = getattr(arguments, name)
         if path is not None:
             taken[Path(os.path.realpath(path))] = f"the {name}"
+    if arguments.gallery is not None:  # what SQLite keeps beside it, now or later
+        real = os.path.realpath(arguments.gallery)
+        taken |= {Path(real + end): "the gallery" for end in ("-wal", "-shm", "-journal")}
     for name, path in outputs.items():
         real = Path(os.path.realpath(path))
         if real in taken:
             raise OptionError(f"--{name} {path} is {taken[real]}, too; give it a name of its own")
         taken[real] = f"--{name}"
-
-
-def _progress(video: Video) -> tuple[Any, Callable[[int], None]]:
-    """A bar on standard error, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True, highlight=False)
-    progress = Progress(
-        "frame",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    task = progress.add_task("frame", total=video.announced or None)
-    return progress, lambda done: progress.update(task, completed=done)
 
 
 def _warn(text: str) -> None:

@@ -28,7 +28,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.01,
         metavar="RATE",
-        help="of strangers, how many may be named: false-positive identification rate (0.01)",
+        help="false-positive identification rate of single pictures (0.01); of tracks, "
+        "some four times as many strangers are named, see docs/video.md",
     )
     option(
         "--association",

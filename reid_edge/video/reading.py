@@ -18,7 +18,12 @@ from ..images import MAX_PIXELS, MIN_SIDE
 
 _USUAL_FPS = 25.0  # where the file has none that can be
 _HEAD = 4096
-_ROUNDING = 1  # frames: some containers have no count, and OpenCV then takes it from the duration
+_ROUNDING = 1  # frames
+_LONGER = 1.0  # seconds for which sound may go on; see `is_complete`
+_MARK = b"\xef\xbb\xbf"  # of UTF-8
+# What lists or describes other files, and what FFmpeg tells it by, whatever comes behind: HLS,
+# concat scripts, and XML, such as DASH.
+_LISTS = (b"#EXTM3U", b"ffconcat", b"<")
 
 
 class Video:
@@ -26,9 +31,11 @@ class Video:
 
     Attributes:
         width, height: of its frames, in pixels.
-        fps: frames a second.
+        fps: frames a second, the mean where the rate varies.
+        fps_known: whether the file has a rate; else `fps` is 25.
         announced: how many frames its header announces; 0 where it has no count.
         read: how many were read so far.
+        seconds: the time of the last one read, by its timestamp; always later than the one before.
 
     Args:
         path: a regular file in a format that OpenCV reads here.  Playlists, which name other
@@ -40,7 +47,9 @@ class Video:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        _check_file(self.path)
+        head = _check_file(self.path)
+        # MP4 and AVI count their frames.  Elsewhere OpenCV takes the count from the duration.
+        self._counted = head[:4] == b"RIFF" or head[4:8] == b"ftyp"
         # FFmpeg's own lines about damaged streams would stand beside our one.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         import cv2
@@ -62,8 +71,10 @@ class Video:
         self.height = self._property(cv2.CAP_PROP_FRAME_HEIGHT)
         self.announced = max(0, self._property(cv2.CAP_PROP_FRAME_COUNT))
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if math.isfinite(fps) and 0.01 <= fps <= 1000 else _USUAL_FPS
+        self.fps_known = math.isfinite(fps) and 0.01 <= fps <= 1000
+        self.fps = fps if self.fps_known else _USUAL_FPS
         self.read = 0
+        self.seconds = 0.0
         self._broken = False
         if not (self.width >= MIN_SIDE and self.height >= MIN_SIDE):
             raise VideoError(f"{self.path}: has no pictures of a size; is it a video?")
@@ -75,8 +86,13 @@ class Video:
 
     @property
     def is_complete(self) -> bool:
-        """After the last frame: whether all could be decoded that the header announces."""
-        return not self._broken and self.read >= self.announced - _ROUNDING
+        """After the last frame: whether all could be decoded that the header announces.
+
+        Where the count comes from the duration, sound that goes on for longer than the pictures
+        counts as pictures, so that up to a second of them may be missing.
+        """
+        lenience = _ROUNDING if self._counted else max(_ROUNDING, _LONGER * self.fps)
+        return not self._broken and self.read >= self.announced - lenience
 
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """The frames that are left: number, from 1, and uint8 (height, width, 3) BGR."""
@@ -96,6 +112,7 @@ class Video:
                     f"{self.path}: frame {self.read + 1} has another size than the first "
                     f"({self.width}x{self.height}); make a video of one size first"
                 )
+            self.seconds = self._time(cv2.CAP_PROP_POS_MSEC)
             self.read += 1
             yield self.read, frame
 
@@ -110,13 +127,29 @@ class Video:
     ) -> None:
         self._capture.release()
 
+    def _time(self, name: int) -> float:
+        """Of the frame that was just read; files without timestamps have those of their rate."""
+        stamp: float = self._capture.get(name) / 1000
+        if self.read == 0:
+            return stamp if math.isfinite(stamp) and stamp > 0 else 0.0
+        later = math.isfinite(stamp) and stamp > self.seconds
+        return stamp if later else self.seconds + 1 / self.fps
+
     def _property(self, name: int) -> int:
         value = self._capture.get(name)
         return int(value) if math.isfinite(value) and abs(value) < 2**53 else 0
 
 
-def _check_file(path: Path) -> None:
-    """Refuse what must not reach the decoder: folders, pipes, devices, and files of text."""
+def _check_file(path: Path) -> bytes:
+    """Refuse what must not reach the decoder: folders, pipes, devices, and files of text.
+
+    Returns:
+        How the file begins.
+    """
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:  # OpenCV would crash
+        raise VideoError(f"{path}: a name that is no UTF-8; rename it first") from error
     try:
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
@@ -130,6 +163,8 @@ def _check_file(path: Path) -> None:
         raise VideoError(f"{path}: cannot be read ({reason}); check the path") from error
     if not head:
         raise VideoError(f"{path}: is empty; give a video file")
-    if b"\0" not in head:
-        # Playlists and scripts are text, and would make FFmpeg open the files that they name.
+    if b"\0" not in head or head.removeprefix(_MARK).lstrip().startswith(_LISTS):
+        # Playlists and scripts would make FFmpeg open the files that they name.  They are text,
+        # but a zero byte in a comment does not keep it from reading them.
         raise VideoError(f"{path}: is a text, not a video")
+    return head

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import OptionError
+from ..errors import BoxError, EmbeddingError, OptionError
 from .matching import Floats, greedy, overlaps
 
 ASSOCIATIONS = ("both", "iou", "appearance")
@@ -122,7 +122,7 @@ class Tracker:
         self._match = match
         self._tracks: list[Track] = []
         self._numbers = itertools.count(1)
-        self._frame = 0
+        self._frame, self._seconds = 0, -np.inf
 
     def update(
         self, frame: int, seconds: float, boxes: Floats, embeddings: Floats | None = None
@@ -130,14 +130,21 @@ class Tracker:
         """Take in the boxes of the next frame.
 
         Args:
-            frame: its number; larger than the last one.
-            seconds: its time.
+            frame: its number, from 1; larger than the last one.
+            seconds: its time, not before the last one.
             boxes: float32 (n, 4), x1, y1, x2, y2; n may be 0.
             embeddings: float32 (n, d) of unit length, row by row; not needed for `iou`.
 
         Returns:
             The track of each box, in order.
+
+        Raises:
+            BoxError: boxes that are not (n, 4) finite numbers.
+            EmbeddingError: not one embedding for each box, or none where this tracker has a
+                `score_grid`; or those that `score_grid` refuses, NaN among them.
+            OptionError: a frame or a time before the last one.
         """
+        self._check(frame, seconds, boxes, embeddings)
         affinity, scores = self._affinity(seconds, boxes, embeddings)
         found: dict[int, Track] = {}
         for row, column in self._match(affinity):
@@ -153,10 +160,33 @@ class Tracker:
         embeddings: Floats | None,
         ids: NDArray[np.int64],
     ) -> list[Track]:
-        """As `update`, with tracks that are known already: one for each id."""
+        """As `update`, with tracks that are known already: one for each id.
+
+        `Track.score` stays None: nothing is associated.
+        """
+        self._check(frame, seconds, boxes, embeddings)
+        if len(ids) != len(boxes) or len(np.unique(ids)) < len(ids):
+            raise OptionError("ids: expected one for each box, no two alike in a frame")
         known = {track.id: track for track in self._tracks}
         found = {place: known[i] for place, i in enumerate(ids.tolist()) if i in known}
         return self._take(frame, seconds, boxes, embeddings, found, ids.tolist())
+
+    def _check(self, frame: int, seconds: float, boxes: Floats, embeddings: Floats | None) -> None:
+        if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+            raise BoxError(f"boxes: expected (n, 4) finite numbers, not these of {boxes.shape}")
+        if embeddings is None:
+            if self._score_grid is not None and len(boxes):
+                raise EmbeddingError("embeddings are missing: pass one for each box")
+        elif embeddings.ndim != 2 or len(embeddings) != len(boxes):
+            raise EmbeddingError(
+                f"embeddings: expected one row for each of {len(boxes)} boxes, not "
+                f"{embeddings.shape}"
+            )
+        if frame <= self._frame or not seconds >= self._seconds:
+            raise OptionError(
+                f"frame {frame} at {seconds:g} s does not come after frame {self._frame} at "
+                f"{self._seconds:g} s; use a Tracker for each video"
+            )
 
     def _take(
         self,
@@ -185,7 +215,7 @@ class Tracker:
             track.clear_views += bool(clear[place])
             tracks.append(track)
         self._forget(frame, seconds)
-        self._frame = frame
+        self._frame, self._seconds = frame, seconds
         return tracks
 
     def _affinity(

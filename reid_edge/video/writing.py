@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,7 @@ class Partial:
     """A file under a name of its own beside the final one, which it takes in `keep`.
 
     Left without `keep`, as after an error or Ctrl-C, it is deleted, and what was there before
-    stays.
+    stays.  Where that was a link, the link is replaced, never what it points to.
 
     Raises:
         VideoError: it cannot be written.
@@ -35,23 +35,32 @@ class Partial:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.is_dir():
+        if os.path.isdir(path):
             raise VideoError(f"{path}: is a folder; give a file")
-        if not path.parent.is_dir():
+        if os.path.exists(path) and not os.path.isfile(path):
+            # Renaming to /dev/null would replace it for the whole system, if root does so.
+            raise VideoError(f"{path}: not a regular file, such as a file replaces; name another")
+        if not os.path.isdir(path.parent):
             raise VideoError(f"{path}: there is no folder {path.parent}; make it first")
+        name = f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}"
+        self.partial = Path(os.path.abspath(path.parent)) / name
         try:
-            handle, name = tempfile.mkstemp(
-                prefix=f".{path.stem}.", suffix=f".partial{path.suffix}", dir=path.parent
-            )
+            # Readable by whom the umask says: the names of people stand in these files.
+            os.close(os.open(self.partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         except OSError as error:
             raise self._failed(error) from error
-        os.close(handle)
-        self.partial = Path(name)
+
+    def complete(self) -> None:
+        """Bring all that was written to the disk, so that `keep` has only to rename it."""
+        try:
+            with open(self.partial, "rb") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise self._failed(error) from error
 
     def keep(self) -> None:
-        """Give it its name; an older file is replaced."""
+        """Give it its name, after `complete`; an older file is replaced."""
         try:
-            os.chmod(self.partial, 0o644)
             os.replace(self.partial, self.path)
         except OSError as error:
             raise self._failed(error) from error
@@ -79,14 +88,20 @@ class VideoFile(Partial):
         codec = _CODECS.get(path.suffix.lower())
         if codec is None:
             raise VideoError(f"{path}: name it .mp4 or .avi, the videos that are written here")
-        super().__init__(path)
+        try:
+            os.path.abspath(path).encode()
+        except UnicodeEncodeError as error:  # OpenCV would crash
+            raise VideoError(f"{path}: a name that is no UTF-8; give another one") from error
         import cv2
 
         self._written = 0
         self._writer: Any = cv2.VideoWriter()
+        super().__init__(path)
         with contextlib.suppress(cv2.error):
+            # MPEG-4 has fractions of at most 65535, and OpenCV makes them of three decimals.
+            rate = fps if fps < 65 else round(fps, 2 if fps < 650 else 1)
             self._writer.open(
-                str(self.partial), cv2.VideoWriter.fourcc(*codec), fps, (width, height)
+                str(self.partial), cv2.VideoWriter.fourcc(*codec), rate, (width, height)
             )
         if not self._writer.isOpened():
             self.close()
@@ -103,8 +118,8 @@ class VideoFile(Partial):
         self._writer.write(frame)
         self._written += 1
 
-    def keep(self) -> None:
-        """See `Partial.keep`.
+    def complete(self) -> None:
+        """See `Partial.complete`.
 
         OpenCV says nothing when a write fails, so what was written is opened again: without room
         for its index, or for its last frames, it does not have as many as it was given.
@@ -120,7 +135,7 @@ class VideoFile(Partial):
                 f"{self.path}: could not be written whole ({frames} of {self._written} frames "
                 "arrived); is the disk full?"
             )
-        super().keep()
+        super().complete()
 
     def close(self) -> None:
         """See `Partial.close`."""
@@ -131,7 +146,11 @@ class VideoFile(Partial):
 class _TextFile(Partial):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._file: TextIO = open(self.partial, "w", encoding="utf-8")  # noqa: SIM115
+        try:
+            self._file: TextIO = open(self.partial, "w", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            super().close()
+            raise self._failed(error) from error
 
     def _write(self, text: str) -> None:
         try:
@@ -139,14 +158,13 @@ class _TextFile(Partial):
         except OSError as error:
             raise self._failed(error) from error
 
-    def keep(self) -> None:
-        """See `Partial.keep`."""
+    def complete(self) -> None:
+        """See `Partial.complete`."""
         try:
             self._file.flush()
-            os.fsync(self._file.fileno())
         except OSError as error:
             raise self._failed(error) from error
-        super().keep()
+        super().complete()
 
     def close(self) -> None:
         """See `Partial.close`."""

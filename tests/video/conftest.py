@@ -48,3 +48,23 @@ def mot(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Make OpenCV answer NaN for some properties of each video."""
+    original = cv2.VideoCapture
+
+    class Capture:  # not a subclass: OpenCV's types crash as such
+        def __init__(self, *arguments):
+            self._capture = original(*arguments)
+
+        def __getattr__(self, name):
+            return getattr(self._capture, name)
+
+        def get(self, name):
+            return float("nan") if name in missing else self._capture.get(name)
+
+    missing = []
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    return lambda *names: missing.extend(names)

@@ -54,7 +54,8 @@ def test_json_gives_the_same(read):
         ("1,1,10,20,inf,40,1\n", "line 1: .*no box"),
         ("1,1,10,20,30,1e30,1\n", "line 1: .*no box"),
         ("1,1,10,20,30,40,nan\n", "confidence"),
-        ("0,1,10,20,30,40,1\n", "frame: expected 1, 2"),
+        ("0,1,10,20,30,40,1\n", "frame: expected 1, 2.* add 1"),
+        ("1,1,0,0,9,9\x0b\n1,1,nan,0,9,9\n", "line 2: "),
         ("1.5,1,10,20,30,40,1\n", "frame: expected 1, 2"),
         ("nan,1,10,20,30,40,1\n", "frame: expected 1, 2"),
         ("1,0.5,10,20,30,40,1\n", "id: expected a whole number"),
@@ -105,6 +106,38 @@ def test_a_file_that_is_not_there_or_too_large(tmp_path, monkeypatch):
     (tmp_path / "large.txt").write_text("1,1,0,0,9,9,1\n")
     with pytest.raises(BoxFileError, match="larger than"):
         boxes.read(tmp_path / "large.txt")
+    monkeypatch.setattr(boxes, "MAX_JSON_BYTES", 5)
+    (tmp_path / "large.json").write_text('{"frames": []}')
+    with pytest.raises(BoxFileError, match="larger than 5 bytes"):
+        boxes.read(tmp_path / "large.json")
+
+
+def test_boxes_take_little_more_memory_than_their_numbers(read, monkeypatch):
+    import tracemalloc
+
+    text = "".join(f"{n // 10 + 1},-1,100.25,200.5,30.75,80.5,0.9\n" for n in range(20_000))
+    monkeypatch.setattr(boxes, "MAX_BYTES", 2 << 20)  # as much is set aside before reading
+    tracemalloc.start()
+    try:
+        found = read(text)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found) == 2000
+    assert peak < 300 * 20_000  # bytes; with a tuple of floats a box, over 400
+
+
+def test_what_is_kept_is_what_can_be_embedded(tiny):
+    # Two pixels wide in float32, of which only one has its centre inside.
+    narrow = np.array([[np.nextafter(np.float32(0.5), np.float32(1)), 0, 2.5, 9]], np.float32)
+    assert narrow[0, 2] - narrow[0, 0] == 2
+    wide = np.array([[0.4, 0, 2.3, 9]], np.float32)  # under two, and yet two centres
+    both = boxes.Detections(
+        np.concatenate([narrow, wide]), np.ones(2, np.float32), np.array([1, 2])
+    )
+    here = both.clipped(height=64, width=96)
+    assert here.ids.tolist() == [2]
+    assert tiny.embed(np.zeros((64, 96, 3), np.uint8), boxes=here.boxes).shape[0] == 1
 
 
 def test_boxes_are_clipped_and_those_outside_left_out(read):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from reid_edge import Gallery, cli
+from reid_edge.errors import VideoError
 from reid_edge.video import Track, boxes, command
 from reid_edge.video.drawing import colour
 from reid_edge.video.naming import Names
@@ -155,6 +157,13 @@ def test_wrong_usage(run, clip, mot, tmp_path, concat_folder):
         code, _, err = run(video, "--boxes", truth, *arguments)
         assert code == 2
         assert says in err
+    people = tmp_path / "people.db"
+    people.touch()
+    for end in ("-wal", "-shm", "-journal"):  # SQLite's own, in which the newest people may be
+        arguments = ("--json", f"{people}{end}", "--gallery", people)
+        code, _, err = run(video, "--boxes", truth, *arguments)
+        assert code == 2
+        assert "is the gallery" in err
     link = tmp_path / "link.avi"
     link.symlink_to(video)
     assert run(video, "--boxes", truth, "--out", link)[0] == 2
@@ -176,6 +185,55 @@ def test_ctrl_c_leaves_nothing(run, clip, mot, tmp_path, monkeypatch):
     )
     assert (code, err) == (130, "interrupted\n")
     assert sorted(tmp_path.iterdir()) == sorted([video, truth])
+
+
+def test_no_output_takes_its_name_before_all_are_whole(run, clip, mot, tmp_path, monkeypatch):
+    def full(self):
+        raise VideoError("the disk is full")
+
+    monkeypatch.setattr("reid_edge.video.writing.MotFile.complete", full)
+    out, text = tmp_path / "o.avi", tmp_path / "o.txt"
+    out.write_bytes(b"older")
+    video, truth = clip(), mot()
+    code, _, err = run(video, "--boxes", truth, "--out", out, "--mot", text, "--association", "iou")
+    assert (code, err) == (1, "error: the disk is full\n")
+    assert out.read_bytes() == b"older"
+    assert sorted(tmp_path.iterdir()) == sorted([video, truth, out])
+
+
+def test_ids_that_are_kept_are_remembered_however_long(run, clip, tmp_path, monkeypatch, tiny):
+    people, truth, views = tmp_path / "people.db", tmp_path / "gt.txt", []
+    with Gallery(people, model=tiny) as gallery:
+        for name in range(20):
+            gallery.add(str(name), np.eye(8, dtype=np.float32)[name % 8])
+    truth.write_text("1,7,8,16,12,32,1\n14,7,60,16,12,32,1\n")  # over a second between them
+    monkeypatch.setattr(Names, "name", lambda _, tracks: views.extend(t.views for t in tracks))
+    code, _, err = run(
+        clip(frames=14), "--boxes", truth, "--mot", tmp_path / "o.txt", "--use-ids",
+        "--association", "iou", "--gallery", people,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert views == [1, 2]
+
+
+def test_a_rate_that_nobody_names_is_said(run, clip, mot, tmp_path, without):
+    without(cv2.CAP_PROP_FPS)
+    code, _, err = run(
+        clip(), "--boxes", mot(), "--mot", tmp_path / "o.txt", "--association", "iou"
+    )
+    assert code == 0
+    assert err == "warning: the video names no frame rate; 25 a second was taken\n"
+
+
+def test_sigterm_leaves_nothing(run, clip, mot, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "draw", lambda *_: signal.raise_signal(signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    video, truth = clip(), mot()
+    with pytest.raises(SystemExit) as ended:
+        run(video, "--boxes", truth, "--out", tmp_path / "o.mp4", "--association", "iou")
+    assert ended.value.code == 143
+    assert sorted(tmp_path.iterdir()) == sorted([video, truth])
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 class FakeGallery:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reid_edge.errors import OptionError
+from reid_edge.errors import BoxError, EmbeddingError, OptionError
 from reid_edge.heads import CosineHead
 from reid_edge.video import Settings, Tracker
 from reid_edge.video.matching import greedy, overlaps
@@ -137,6 +137,48 @@ def test_given_ids_are_followed():
     assert [track.id for track in first] == [7, 3]
     assert second == first[::-1]
     assert [track.views for track in second] == [2, 2]
+
+
+def test_an_id_that_comes_back_is_the_same_if_memory_has_no_end():
+    tracking = Tracker(GRID, Settings(memory=float("inf")))
+    here = np.array([box(10)], np.float32)
+    (first,) = tracking.follow(1, 0.0, here, LOOKS[:1], np.array([7]))
+    (again,) = tracking.follow(2, 1e4, here, LOOKS[:1], np.array([7]))
+    assert again is first
+    assert again.score is None
+
+
+BOX = np.array([box(10)], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ((2, 1.0, BOX * np.nan, LOOKS[:1]), BoxError),
+        ((2, 1.0, BOX[0], LOOKS[:1]), BoxError),
+        ((2, 1.0, BOX, None), EmbeddingError),
+        ((2, 1.0, BOX, LOOKS[:2]), EmbeddingError),
+        ((2, 1.0, BOX, LOOKS[0]), EmbeddingError),
+        ((2, 1.0, BOX, LOOKS[:1] * np.nan), EmbeddingError),
+        ((1, 1.0, BOX, LOOKS[:1]), OptionError),
+        ((2, -1.0, BOX, LOOKS[:1]), OptionError),
+        ((2, float("nan"), BOX, LOOKS[:1]), OptionError),
+    ],
+)
+def test_what_is_no_next_frame_is_refused_and_changes_nothing(given, error):
+    tracking = tracker()
+    assert update(tracking, 1, [box(10)], [0]) == [1]
+    with pytest.raises(error):
+        tracking.update(*given)
+    assert update(tracking, 2, [box(10)], [0]) == [1]
+
+
+def test_ids_that_do_not_fit_the_boxes_are_refused():
+    tracking = Tracker(settings=Settings("iou"))
+    two = np.array([box(10), box(100)], np.float32)
+    for ids in ([7], [7, 7]):
+        with pytest.raises(OptionError, match="no two alike"):
+            tracking.follow(1, 0.0, two, None, np.array(ids))
 
 
 def test_no_boxes_at_all():
