@@ -15,7 +15,7 @@ from reid_edge.heads import ConcatMlpHead, CosineHead
 HEAD = CosineHead(10.0, -5.0)
 SAMPLES = [
     Sample(Path(f"{pid}_{camid}_{number}"), pid, camid)
-    for pid in range(8)
+    for pid in range(1, 9)
     for camid in (1, 2)
     for number in range(3)
 ]
@@ -27,7 +27,7 @@ def unit(rows):
 
 def people(noise=0.5):
     rng = np.random.default_rng(0)
-    centres = rng.normal(size=(8, 16))[[sample.pid for sample in SAMPLES]]
+    centres = rng.normal(size=(8, 16))[[sample.pid - 1 for sample in SAMPLES]]
     return unit(centres + noise * rng.normal(size=centres.shape))
 
 
@@ -59,10 +59,10 @@ def test_other_embeddings_do_not_pass(labelled):
 
 def test_labelled_figures_by_hand():
     # Two people; the candidate takes one picture of the first for the second.
-    samples = [Sample(Path(str(n)), n // 4, 1 + n % 2) for n in range(8)]
+    samples = [Sample(Path(str(n)), 1 + n // 4, 1 + n % 2) for n in range(8)]
     reference = np.repeat(np.eye(2, dtype=np.float32), 4, axis=0)
     found = reference.copy()
-    found[3] = [0, 1]  # person 0, camera 2, in the gallery
+    found[3] = [0, 1]  # person 1, camera 2, in the gallery
     figures = Judge(HEAD, samples, True, reference).figures(found)
     # 4 queries ask 4 gallery pictures.  One-person pairs across cameras: 4, of which 1 flips;
     # two-person pairs: 8, of which 2 flip.
@@ -113,7 +113,7 @@ def test_low_scores_are_not_all_as_good_as_the_first():
 def test_labelled_pictures_must_be_enough(people, pictures, enough):
     samples = [
         Sample(Path(f"{pid}_{camid}_{number}"), pid, camid)
-        for pid in range(people)
+        for pid in range(1, people + 1)
         for camid in range(2)
         for number in range(pictures)
     ]
