@@ -8,6 +8,7 @@ enough to try the package on.
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,6 +140,7 @@ def _photograph(canvas: np.ndarray, shot: Shot, rng: np.random.Generator) -> np.
 
 def main() -> None:
     """Write every person in every shot beside this file."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for number, (name, person) in enumerate(PEOPLE.items()):
         for index, shot in enumerate(SHOTS, 1):
             picture = draw(person, shot, seed=10 * number + index)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import signal
+
 import _fake_gpu
 import _fake_tensorrt
 import _tiny
@@ -8,6 +10,14 @@ import pytest
 
 from reid_edge import ReId
 from reid_edge.backends import _cuda, _engine
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """Jobs in the background ignore Ctrl-C, and so would the tests of it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from typing import Any
 _SPEED = (
     ("single stream, p50 ms", ("single_stream", "p50_ms"), False),
     ("single stream, p99 ms", ("single_stream", "p99_ms"), False),
+    ("multi stream, p50 ms", ("multi_stream", "p50_ms"), False),
     ("multi stream, p99 ms", ("multi_stream", "p99_ms"), False),
     ("cold start to the first score, s", ("cold_start", "first_score_seconds"), False),
     ("resident after 32 pictures, MiB", ("cold_start", "resident_mib_32_pictures"), False),
@@ -41,12 +42,22 @@ class Change:
     new: float
     verdict: str
 
+    @property
+    def ratio(self) -> str:
+        """Now by then, as text; nothing where then was 0."""
+        return f"{self.new / self.old:.2f}" if self.old else ""
+
+    @property
+    def told(self) -> str:
+        """The verdict in words."""
+        return "within noise" if self.verdict == "same" else self.verdict
+
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     """Figures that both reports have, for runs of the same backend and precision.
 
     A speed within the spread of either report's rounds or within 3 % (10 % at the 99th
-    percentile), or an accuracy within 0.001, counts as the same.
+    percentile), or an accuracy within 0.001, cannot be told apart.
     """
     found = []
     before = {_name(run): run for run in _list(old, "runs")}

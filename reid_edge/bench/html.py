@@ -12,7 +12,7 @@ from .compare import Change
 from .galleries import Candidate, Sheet
 from .plots import Axis, Series, bars, histogram, lines
 from .stages import GPU_STAGES, STAGES
-from .table import accuracy_rows, machine_line, speed_rows
+from .table import accuracy_rows, machine_line, measures_speed, speed_rows
 
 Runs = list[dict[str, Any]]
 
@@ -73,7 +73,11 @@ def page(
         *(f'<p class="warning">{_text(text)}</p>' for text in (*report["warnings"], *doubts)),
     ]
     if any(any(cells) for _, cells in speed_rows(runs)):
-        parts += ["<h2>Speed</h2>", _table(titles, speed_rows(runs)), _plots(runs, _SPEED)]
+        parts += [
+            f"<h2>{'Speed' if measures_speed(runs) else 'Graphs'}</h2>",
+            _table(titles, speed_rows(runs)),
+            _plots(runs, _SPEED),
+        ]
     if any("accuracy" in run for run in runs):
         data = next(run["accuracy"]["dataset"] for run in runs if "accuracy" in run)
         parts.append(f"<h2>Accuracy on {_text(data)}</h2>")
@@ -204,10 +208,11 @@ def _table(titles: list[str], rows: list[tuple[str, list[str]]]) -> str:
 def _changes(changes: Sequence[Change]) -> str:
     rows = "".join(
         f"<tr><td>{_text(one.run)}: {_text(one.figure)}</td><td>{one.old:.4g}</td>"
-        f'<td>{one.new:.4g}</td><td class="{one.verdict}">{one.verdict}</td></tr>'
+        f"<td>{one.new:.4g}</td><td>{one.ratio}</td>"
+        f'<td class="{one.verdict}">{one.told}</td></tr>'
         for one in changes
     )
-    head = "<tr><th></th><th>then</th><th>now</th><th></th></tr>"
+    head = "<tr><th></th><th>then</th><th>now</th><th>ratio</th><th>change</th></tr>"
     return f'<div class="scroll"><table>{head}{rows}</table></div>'
 
 

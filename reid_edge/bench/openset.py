@@ -47,8 +47,9 @@ def figures(
         dir_at_fpir_1e-1 and dir_at_fpir_1e-2 with thresholds set on the strangers themselves;
         fpir_asked_1e-1 and fpir_asked_1e-2, the shares of strangers over the thresholds that a
         `Gallery` of these people sets without knowing the strangers, where it can; and the counts
-        enrolled (identities) and strangers (queries).  Nothing, where there are no strangers or
-        no queries of enrolled people.
+        enrolled (identities) and strangers (queries).  A rate needs 1 / rate strangers: 1 % of
+        fewer than 100 is nobody.  Nothing, where there are too few for 10 %, or no queries of
+        enrolled people.
     """
     queries, (pids, camids) = labels(test.query), labels(test.gallery)
     enrolled = enrolled_half(queries[0], pids)
@@ -58,16 +59,17 @@ def figures(
     own, other = best_scores(scores[:, kept], *queries, pids[kept], camids[kept])
     is_enrolled = np.isin(queries[0], enrolled)
     mated, strangers = is_enrolled & np.isfinite(own), ~is_enrolled
-    if not mated.any() or not strangers.any():
+    rates = {name: rate for name, rate in RATES.items() if strangers.sum() * rate >= 1}
+    if not mated.any() or not rates:
         return {}
     # Who is not the first candidate is not found at any threshold.
     found = np.where(own > other, own, -np.inf)[mated]
     values: dict[str, float] = {
         f"dir_at_fpir_{name}": metrics.tpr_at_far(found, other[strangers], rate)[0]
-        for name, rate in RATES.items()
+        for name, rate in rates.items()
     }
     rows = embeddings[: len(test.query)][strangers], embeddings[len(test.query) :][kept]
-    values.update(_asked(reid, *rows, pids[kept]))
+    values.update(_asked(reid, *rows, pids[kept], rates))
     return {**values, "enrolled": len(enrolled), "strangers": int(strangers.sum())}
 
 
@@ -92,7 +94,11 @@ def best_scores(
 
 
 def _asked(
-    reid: ReId, strangers: NDArray[np.float32], enrolled: NDArray[np.float32], pids: Ints
+    reid: ReId,
+    strangers: NDArray[np.float32],
+    enrolled: NDArray[np.float32],
+    pids: Ints,
+    rates: dict[str, float],
 ) -> Iterator[tuple[str, float]]:
     """What the threshold of a Gallery does; it sees the enrolled only."""
     if not isinstance(reid.bundle.head, CosineHead):
@@ -105,7 +111,7 @@ def _asked(
     groups = index.groups
     highest = index.search(strangers, 1).cosines[:, 0]
     among = index.strangers() if len(groups.owners) > 1 else np.empty(0, np.float32)
-    for name, rate in RATES.items():
+    for name, rate in rates.items():
         try:
             least = cosine_at(
                 rate,

@@ -41,7 +41,7 @@ def show(report: dict[str, Any], console: Console) -> None:
     titles = [f"{run['backend']} {run['precision']}" for run in runs]
     speed = [row for row in speed_rows(runs) if any(row[1])]
     if speed:
-        console.print(_table("speed", titles, speed))
+        console.print(_table("speed" if measures_speed(runs) else "graphs", titles, speed))
     if any("accuracy" in run for run in runs):
         data = next(run["accuracy"]["dataset"] for run in runs if "accuracy" in run)
         console.print(_table(f"accuracy on {data}", titles, accuracy_rows(runs)))
@@ -52,15 +52,14 @@ def show(report: dict[str, Any], console: Console) -> None:
 def show_changes(changes: list[Change], doubts: list[str], console: Console) -> None:
     """Print what `compare` found."""
     styles = {"better": "green", "worse": "red", "same": "dim"}
-    table = _table("compared with the earlier report", ["then", "now", "ratio", ""], [], "")
+    table = _table("compared with the earlier report", ["then", "now", "ratio", "change"], [], "")
     for one in changes:
-        ratio = f"{one.new / one.old:.2f}" if one.old else ""
         table.add_row(
             _plain(f"{one.run}: {one.figure}"),
             f"{one.old:.4g}",
             f"{one.new:.4g}",
-            ratio,
-            f"[{styles[one.verdict]}]{one.verdict}[/]",
+            one.ratio,
+            f"[{styles[one.verdict]}]{one.told}[/]",
         )
     console.print(table)
     for doubt in doubts:
@@ -106,6 +105,11 @@ def machine_line(machine: dict[str, Any]) -> str:
         *(f"{name} {version}" for name, version in machine["packages"].items()),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def measures_speed(runs: list[dict[str, Any]]) -> bool:
+    """Whether there is a speed among the sections."""
+    return any(run.keys() & {"single_stream", "throughput", "stages"} for run in runs)
 
 
 def speed_rows(runs: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
@@ -205,8 +209,12 @@ def accuracy_rows(runs: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
             [f"{d['max_abs_score']:.4f}" if d else "" for d in drifts],
         ),
         (
-            "pictures (left out)",
-            [f"{s['pictures']:,} ({s['skipped']:,})" if s else "" for s in sections],
+            "open set: people enrolled, queries of strangers",
+            [_open_set(s["figures"]) if s else "" for s in sections],
+        ),
+        (
+            "pictures: used, left out",
+            [f"{s['pictures'] - s['skipped']:,}, {s['skipped']:,}" if s else "" for s in sections],
         ),
         (
             "pairs of one, of two people",
@@ -214,6 +222,11 @@ def accuracy_rows(runs: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
         ),
     ]
     return [row for row in rows if any(row[1])]
+
+
+def _open_set(figures: dict[str, float]) -> str:
+    """How many the open-set figures rest on."""
+    return f"{figures['enrolled']:,}, {figures['strangers']:,}" if "enrolled" in figures else ""
 
 
 def _percentiles(section: dict[str, Any]) -> str:
