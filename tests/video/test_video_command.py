@@ -227,7 +227,7 @@ def test_a_rate_that_nobody_names_is_said(run, clip, mot, tmp_path, without):
 
 
 def test_sigterm_leaves_nothing(run, clip, mot, tmp_path, monkeypatch):
-    # A real one needs a larger stack on CPUs with AMX than the faulthandler of pytest sets aside.
+    # A real one ended pytest itself (139) where other tests had used AMX; why is not known.
     monkeypatch.setattr(command, "draw", lambda *_: _thread.interrupt_main(signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
     video, truth = clip(), mot()
