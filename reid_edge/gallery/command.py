@@ -111,7 +111,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
     for name, action in _GOES_WITH.items():
         given = getattr(arguments, name) not in (None, False)
         if given and not getattr(arguments, action):
-            raise OptionError(f"--{name} goes with --{action} alone; give both, or leave it out")
+            raise OptionError(f"--{name} goes with --{action}; give both, or leave it out")
 
 
 def _add(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> Answer:

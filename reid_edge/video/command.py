@@ -274,7 +274,7 @@ def _check_paths(arguments: argparse.Namespace) -> None:
     if arguments.gallery is not None:
         check_exists(arguments.gallery)
     elif arguments.fpir is not None:
-        raise OptionError("--fpir goes with --gallery alone; give both, or leave it out")
+        raise OptionError("--fpir goes with --gallery; give both, or leave it out")
     taken: dict[Path, str] = {}
     for name in ("video", "boxes", "gallery"):
         path = getattr(arguments, name)
