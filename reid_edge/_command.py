@@ -12,6 +12,15 @@ from ._text import visible
 from .errors import OptionError, ReidEdgeError
 
 _KEYWORD = re.compile(r"\b(backend|device|precision)='(\w+)'")
+_ARGUMENT = re.compile(r"^(fpir|top): (\S+); pass ")
+_COMMAND = "python -m reid_edge gallery FILE"
+_PHRASES = {
+    "allow_unverified=True (--allow-unverified)": "--allow-unverified",
+    "allow_unverified=True": "--allow-unverified",
+    "identities() lists who is": f"{_COMMAND} lists who is",
+    "add() someone first": f"enrol someone first: {_COMMAND} --add NAME PICTURE ...",
+    "pass that bundle as model": "give that bundle as --model",
+}
 
 
 def prepare() -> None:
@@ -49,8 +58,15 @@ def finish(run: Callable[[], int], interrupted: str = "interrupted") -> int:
     return code
 
 
+def counted(count: int, one: str, several: str) -> str:
+    """A number with its noun: 1 box, 2 boxes."""
+    return f"{count:,} {one if count == 1 else several}"
+
+
 def in_options(message: str) -> str:
     """A message of the library, with the options of a command where it names those of `ReId`."""
     message = _KEYWORD.sub(r"--\1 \2", message)
-    message = message.replace("allow_unverified=True (--allow-unverified)", "--allow-unverified")
-    return message.replace("allow_unverified=True", "--allow-unverified")
+    message = _ARGUMENT.sub(r"--\1 \2: give ", message)
+    for said, meant in _PHRASES.items():
+        message = message.replace(said, meant)
+    return message

@@ -4,6 +4,8 @@ import pytest
 
 from reid_edge._command import in_options
 
+GALLERY = "python -m reid_edge gallery FILE"
+
 
 @pytest.mark.parametrize(
     ("message", "expected"),
@@ -18,6 +20,13 @@ from reid_edge._command import in_options
         ("allow_unverified=True (--allow-unverified)", "--allow-unverified"),
         ("no precision 'fp65': give auto", "no precision 'fp65': give auto"),
         ("model='x'", "model='x'"),
+        ("fpir: 3.0; pass a number in 0...1", "--fpir 3.0: give a number in 0...1"),
+        ("top: cannot be read; check the path", "top: cannot be read; check the path"),
+        (
+            "nobody; add() someone first",
+            f"nobody; enrol someone first: {GALLERY} --add NAME PICTURE ...",
+        ),
+        ("identities() lists who is", f"{GALLERY} lists who is"),
     ],
 )
 def test_advice_is_given_in_the_command_line_s_own_words(message, expected):

@@ -10,12 +10,22 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from .._command import counted
 from .._files import write_whole
-from ..errors import GalleryFileError, GalleryWriteError
+from ..errors import GalleryFileError, GalleryWriteError, OptionError
 from ..image_files import read_image
 from ..reid import ReId
 from .gallery import Gallery
 from .results import Enrolled, Identification
+
+_TOP, _FPIR = 5, 0.01  # where --top and --fpir are not given
+# Which options say more about which action; anywhere else they would be ignored.
+_GOES_WITH = {
+    "camera": "add",
+    "thumbnails": "add",
+    "top": "identify",
+    "fpir": "identify",
+}
 
 ABOUT = "Keep people under names in a file, and say who a picture shows, or that it is a stranger."
 
@@ -52,14 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--thumbnails", action="store_true", help="with --add: keep small copies, for --html"
     )
     parser.add_argument(
-        "--top", type=int, default=5, metavar="N", help="with --identify: candidates (5)"
+        "--top", type=int, metavar="N", help=f"with --identify: candidates ({_TOP})"
     )
     parser.add_argument(
         "--fpir",
         type=float,
-        default=0.01,
         metavar="SHARE",
-        help="with --identify: the share of strangers that may be called known (0.01)",
+        help=f"with --identify: the share of strangers that may be called known ({_FPIR})",
     )
 
 
@@ -69,18 +78,40 @@ def run(arguments: argparse.Namespace, start: Callable[[], ReId]) -> Answer:
     Args:
         arguments: of `add_arguments`, and `model`.
         start: starts the model; called only where pictures are embedded.
+
+    Raises:
+        OptionError: options that do not go together.
+        GalleryError, InputError: what was asked for cannot be done.
     """
+    _check_options(arguments)
     path = Path(arguments.gallery)
-    if not arguments.add and not os.path.exists(path):  # without an error of its own
-        raise GalleryFileError(
-            f"{path}: no such file; enrol someone first: "
-            "python -m reid_edge gallery FILE --add NAME PICTURE ..."
-        )
+    if not arguments.add:
+        check_exists(path)
     if arguments.add or arguments.identify:
         with start() as reid, Gallery(path, reid) as gallery:
             return (_add if arguments.add else _identify)(gallery, reid, arguments)
     with Gallery(path, arguments.model) as gallery:
         return _without_pictures(gallery, arguments)
+
+
+def check_exists(path: Path) -> None:
+    """Refuse a gallery that is not there: opening it would make a new one, which knows nobody.
+
+    Raises:
+        GalleryFileError: there is no such file; it says how to make one.
+    """
+    if not os.path.exists(path):  # without an error of its own
+        raise GalleryFileError(
+            f"{path}: there is no such gallery; make one first: "
+            "python -m reid_edge gallery FILE --add NAME PICTURE ..."
+        )
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    for name, action in _GOES_WITH.items():
+        given = getattr(arguments, name) not in (None, False)
+        if given and not getattr(arguments, action):
+            raise OptionError(f"--{name} goes with --{action}; give both, or leave it out")
 
 
 def _add(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> Answer:
@@ -90,15 +121,17 @@ def _add(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> Answer:
     ids = gallery.add(name, pictures, arguments.camera, keep_thumbnails=keep)
     return Answer(
         {"gallery": arguments.gallery, "identity": name, "pictures": ids},
-        f"{name}: {_counted(len(ids))} enrolled",
+        f"{name}: {counted(len(ids), 'picture', 'pictures')} enrolled",
     )
 
 
 def _identify(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> Answer:
-    found = gallery.identify(reid.embed_files(arguments.identify), arguments.top, arguments.fpir)
+    top = _TOP if arguments.top is None else arguments.top
+    fpir = _FPIR if arguments.fpir is None else arguments.fpir
+    found = gallery.identify(reid.embed_files(arguments.identify), top, fpir)
     record = {
         "gallery": arguments.gallery,
-        "fpir": arguments.fpir,
+        "fpir": fpir,
         "threshold": found[0].threshold,
         "results": [
             {"picture": file, **_record(one)}
@@ -114,8 +147,8 @@ def _identify(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> An
         for file, one in zip(arguments.identify, found, strict=True)
     )
     title = (
-        f"known over {found[0].threshold:.5f}: "
-        f"{100 * arguments.fpir:g} % of strangers are taken for someone enrolled"
+        f"known over {found[0].threshold:.5f}, meant so that about {100 * fpir:g} % of strangers "
+        "are taken for someone enrolled"
     )
     return Answer(record, title, ("picture", "identity", "candidates"), rows)
 
@@ -131,13 +164,17 @@ def _record(one: Identification) -> dict[str, Any]:
 def _without_pictures(gallery: Gallery, arguments: argparse.Namespace) -> Answer:
     if arguments.remove is not None:
         count = gallery.remove(arguments.remove)
-        return _done(arguments, f"{arguments.remove}: {_counted(count)} removed")
+        return _done(
+            arguments, f"{arguments.remove}: {counted(count, 'picture', 'pictures')} removed"
+        )
     if arguments.rename:
         gallery.rename(*arguments.rename)
         return _done(arguments, f"{arguments.rename[0]} is now {arguments.rename[1]}")
     if arguments.merge:
         count = gallery.merge(*arguments.merge)
-        return _done(arguments, f"{arguments.merge[0]}: {_counted(count)} taken over")
+        return _done(
+            arguments, f"{arguments.merge[0]}: {counted(count, 'picture', 'pictures')} taken over"
+        )
     if arguments.export is not None:
         gallery.export(arguments.export)
         return _done(arguments, f"wrote {arguments.export}")
@@ -151,9 +188,10 @@ def _list(gallery: Gallery, arguments: argparse.Namespace) -> Answer:
     enrolled = gallery.enrolled()
     info = gallery.info()
     record = {**info, "path": arguments.gallery, "enrolled": [vars(one) for one in enrolled]}
-    title = (
-        f"{info['identities']} enrolled with {_counted(info['pictures'])}, model {info['model']}"
-    )
+    if not enrolled:
+        return Answer(record, f"nobody is enrolled; model {info['model']}")
+    pictures = counted(info["pictures"], "picture", "pictures")
+    title = f"{info['identities']:,} enrolled with {pictures}, model {info['model']}"
     rows = tuple(
         (one.identity, f"{one.pictures}", ", ".join(one.cameras), period(one)) for one in enrolled
     )
@@ -178,6 +216,8 @@ def _moment(time: float) -> str:
 def _write_page(gallery: Gallery, out: Path) -> None:
     from .sheet import page
 
+    if out.is_dir():
+        raise GalleryWriteError(f"{out}: is a folder; give a file")
     try:
         write_whole(out, page(gallery).encode(), 0o600)
     except OSError as error:
@@ -188,10 +228,6 @@ def _write_page(gallery: Gallery, out: Path) -> None:
 
 def _done(arguments: argparse.Namespace, told: str) -> Answer:
     return Answer({"gallery": arguments.gallery, "done": told}, told)
-
-
-def _counted(count: int) -> str:
-    return f"{count} picture" if count == 1 else f"{count:,} pictures"
 
 
 class _Add(argparse.Action):

@@ -150,7 +150,7 @@ def _translated(path: str, error: Exception) -> GalleryError:
         )
     if "not a database" in text:
         return GalleryFileError(
-            f"{path}: is no gallery; it was left as it is; give the path of a gallery, or a new one"
+            f"{path}: is no gallery; it was left as it is; give the path of a gallery"
         )
     return GalleryFileError(
         f"{path}: is damaged, or was changed by another program ({text}); restore a backup"
@@ -169,12 +169,11 @@ def _ensure(path: Path) -> None:
         # A named pipe would block, and a device is no place for people.
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise GalleryFileError(f"{path}: is no file; give the path of a gallery, or a new one")
+            raise GalleryFileError(f"{path}: is no file; give the path of a gallery")
         # SQLite takes any file of that size for an empty database and would write over it.
         if 0 < status.st_size < _LEAST_BYTES:
             raise GalleryFileError(
-                f"{path}: is no gallery; it was left as it is; "
-                "give the path of a gallery, or a new one"
+                f"{path}: is no gallery; it was left as it is; give the path of a gallery"
             )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error

@@ -86,7 +86,8 @@ class Gallery:
         When it returns, they are on the disk, whatever happens to the process or to its power.
 
         Args:
-            identity: a new name or an enrolled one, 1 to 200 characters.
+            identity: a new name or an enrolled one, 1 to 200 characters, with neither white space
+                around it nor control characters.
             pictures: pictures or embeddings, see above.
             camera: a name or a number, kept as text; or one for each picture in a list.
             time: seconds (of the Unix epoch, by convention), a datetime with a time zone, or None;

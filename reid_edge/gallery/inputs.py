@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from numbers import Real
@@ -18,6 +19,7 @@ from .rows import MOST_NAME, unit
 from .store import THUMBNAIL
 
 Floats = NDArray[np.float32]
+_BREAKS = {"Cc", "Zl", "Zp"}  # Unicode's categories of control characters, and of line breaks
 
 
 def is_embeddings(value: Any) -> bool:
@@ -60,12 +62,21 @@ def name(value: Any, what: str = "identity") -> str:
     """A name to be kept.
 
     Raises:
-        OptionError: no string, empty, too long, or not to be written as UTF-8.
+        OptionError: no string, empty, too long, not to be written as UTF-8, or with what
+            nobody sees: white space around it, control characters.
     """
-    if not isinstance(value, str) or not 0 < len(value) <= MOST_NAME or "\0" in value:
+    if not isinstance(value, str):
         raise OptionError(
-            f"{what}: {str(value)[:80]!r} is no name; pass 1 to {MOST_NAME} characters"
+            f"{what}: must be text (str), and {str(value)[:80]!r} is of type {type(value).__name__}"
         )
+    if not 0 < len(value) <= MOST_NAME:
+        raise OptionError(f"{what}: {value[:80]!r} is no name; pass 1 to {MOST_NAME} characters")
+    if value != value.strip():
+        raise OptionError(
+            f"{what}: {value!r} begins or ends with white space, which nobody sees; leave it out"
+        )
+    if any(unicodedata.category(char) in _BREAKS for char in value):
+        raise OptionError(f"{what}: {value!r} holds control characters; leave them out")
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -115,6 +126,10 @@ def _time(value: Any) -> float | None:
         return None
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.timestamp()
+    if isinstance(value, datetime):
+        raise OptionError(
+            f"time: {value!r} has no time zone; give it one, as datetime.now(timezone.utc) has"
+        )
     if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     raise OptionError(

@@ -58,7 +58,7 @@ def check(connection: sqlite3.Connection, path: str) -> None:
     if kind != APPLICATION_ID:
         raise GalleryFileError(
             f"{path}: is a database, but no gallery of reid_edge; it was left as it is; "
-            "give the path of a gallery, or a new one"
+            "give the path of a gallery"
         )
     if version != VERSION:
         raise GalleryFileError(

@@ -12,6 +12,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from .._command import counted
 from ..errors import OptionError
 from .command import period
 from .gallery import Gallery
@@ -44,6 +45,7 @@ ol, ul { list-style: none; padding: 0; }
 .cards b { font-size: 1rem; } .cards div { min-width: 0; }
 .face { width: 48px; height: 96px; flex: none; background: var(--blank); border-radius: .2rem; }
 .pairs .face { width: 24px; height: 48px; }
+.face.none { background: none; color: var(--soft); font-size: .7rem; line-height: 1.2; }
 @media (max-width: 40rem) { .bar { display: none; } .pairs .verdict { width: auto; } }
 """
 
@@ -57,21 +59,23 @@ def page(gallery: Gallery) -> str:
     # Of a large gallery no more than what is shown.
     names = {name for pair in pairs for name in pair} | {one.identity for one in shown}
     faces = {name: _image(pixels) for name, pixels in gallery.thumbnails(names).items()}
-    title = f"Gallery: {info['identities']:,} people"
+    title = f"Gallery: {counted(info['identities'], 'person', 'people')}"
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="about">{escape(str(info["path"] or "in memory"))}; {info["pictures"]:,} '
-        f"pictures; model {escape(info['model'])}, embeddings {info['fingerprint'][:12]}</p>",
+        f'<p class="about">{escape(str(info["path"] or "in memory"))}; '
+        f"{counted(info['pictures'], 'picture', 'pictures')}; model {escape(info['model'])}, "
+        f"embeddings {info['fingerprint'][:12]}</p>",
     ]
     if pairs:
         parts += _nearest(gallery, pairs, faces)
-    parts.append("<h2>Everyone</h2>")
+    parts.append("<h2>Everyone</h2>" if shown else '<p class="about">Nobody is enrolled.</p>')
     if len(shown) < len(enrolled):
         parts.append(
             f'<p class="about">{len(shown):,} of {len(enrolled):,}, the most alike first.</p>'
         )
     cards = "".join(_card(one, nearest.get(one.identity), faces) for one in shown)
-    parts.append(f'<ul class="cards">{cards}</ul>')
+    if cards:
+        parts.append(f'<ul class="cards">{cards}</ul>')
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -117,8 +121,8 @@ def _nearest(
     )
     if alarming < 1:
         about += (
-            f"Over {alarming:.5f}, where {100 * _FPIR:g} % of strangers lie, two may be one person "
-            "under two names: merge them."
+            f"Over {alarming:.5f}, which about {100 * _FPIR:g} % of strangers are meant to exceed, "
+            "two may be one person under two names: merge them."
         )
     return ["<h2>Nearest pairs</h2>", about + "</p>", f'<ol class="pairs">{"".join(rows)}</ol>']
 
@@ -126,19 +130,23 @@ def _nearest(
 def _card(one: Enrolled, nearest: tuple[str, float] | None, faces: dict[str, str]) -> str:
     lines = [
         f"<b>{escape(one.identity)}</b>",
-        f"{one.pictures:,} {'picture' if one.pictures == 1 else 'pictures'}",
-        f"cameras {escape(', '.join(one.cameras))}" if one.cameras else "no camera named",
+        counted(one.pictures, "picture", "pictures"),
+        f"{'camera' if len(one.cameras) == 1 else 'cameras'} {escape(', '.join(one.cameras))}"
+        if one.cameras
+        else "no camera named",
     ]
     if period(one):
         lines.append(escape(period(one)))
     if nearest:
         lines.append(f"nearest: {escape(nearest[0])}, {nearest[1]:.5f}")
-    return f"<li>{_face(one.identity, faces)}<div>{'<br>'.join(lines)}</div></li>"
+    return (
+        f"<li>{_face(one.identity, faces, 'no picture kept')}<div>{'<br>'.join(lines)}</div></li>"
+    )
 
 
-def _face(name: str, faces: dict[str, str]) -> str:
-    if name not in faces:
-        return '<span class="face"></span>' if faces else ""
+def _face(name: str, faces: dict[str, str], absent: str = "") -> str:
+    if name not in faces:  # its place is kept where others have one, so that all are in line
+        return f'<span class="face none">{absent}</span>' if faces else ""
     return f'<img class="face" src="{faces[name]}" alt="{escape(name)}">'
 
 

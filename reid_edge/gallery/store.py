@@ -132,7 +132,7 @@ class Store:
                 self._db.execute("UPDATE identity SET name = ? WHERE id = ?", (new, owner))
             except sqlite3.IntegrityError:
                 raise IdentityExistsError(
-                    f"{new!r} is enrolled already; use merge({new!r}, {old!r}) if the two are one"
+                    f"{new!r} is enrolled already; merge {old!r} into {new!r} if the two are one"
                 ) from None
 
     def version(self) -> tuple[int, int]:

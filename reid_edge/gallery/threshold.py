@@ -62,8 +62,9 @@ def cosine_at(
     if model is None and count < _FEWEST_ALONE:
         raise OptionError(
             "this model's bundle records no thresholds far_1e-2 and far_1e-3, and with "
-            f"{count} identities none can be estimated; enrol {_FEWEST_ALONE} or more, calibrate "
-            "the model (python -m reid_edge.bench --calibrate), or pass threshold="
+            f"{count} identities none can be estimated; enrol {_FEWEST_ALONE} or more, or "
+            "calibrate the model (python -m reid_edge.bench --calibrate); in Python, threshold= "
+            "decides by a score of your own"
         )
     if count < _FEWEST and model is not None:
         return model

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from .._command import counted
 from .._text import visible
 from ..errors import BoxFileError, OptionError, VideoError
+from ..gallery.command import check_exists
 from ..reid import ReId
 from . import boxes
 from .boxes import Detections
@@ -25,6 +27,8 @@ from .reading import Video
 from .terminal import progress_of, terminable
 from .tracker import Settings, Track, Tracker
 from .writing import JsonFile, MotFile, VideoFile
+
+_FPIR = 0.01  # where --fpir is not given
 
 
 @dataclass(slots=True)
@@ -56,6 +60,7 @@ def run(arguments: argparse.Namespace, open_model: Callable[[], ReId]) -> int:
         VideoError: the video cannot be read, ends early (what was read is kept), or an output
             cannot be written.
         BoxFileError: the boxes cannot be used.
+        GalleryError: the gallery cannot.
         OptionError: options that do not go together.
     """
     _check_paths(arguments)
@@ -188,19 +193,23 @@ class _Work:
         """Print what was found, and warn of boxes that were not used."""
         named = sorted({seen.identity for seen in self._seen.values() if seen.identity is not None})
         views = sum(seen.views for seen in self._seen.values())
-        print(f"{self._video.read:,} frames, {views:,} boxes, {len(self._seen):,} tracks")
+        print(
+            f"{counted(self._video.read, 'frame', 'frames')}, {counted(views, 'box', 'boxes')}, "
+            f"{counted(len(self._seen), 'track', 'tracks')}"
+        )
         if self._names is not None:
             unknown = sum(seen.identity is None for seen in self._seen.values())
             print(f"known: {visible(', '.join(named)) or 'nobody'}; unknown tracks: {unknown:,}")
         if not self._video.fps_known:
             _warn(f"the video names no frame rate; {self._video.fps:g} a second was taken")
         if self._outside:
-            _warn(f"{self._outside:,} boxes outside the frame, or under two pixels, were left out")
+            left_out = counted(self._outside, "box", "boxes")
+            _warn(f"{left_out} outside the frame, or under two pixels: left out")
         beyond = sum(len(d) for number, d in self._found.items() if number > self._video.read)
         if beyond and self._video.is_complete:  # else there were such frames
             _warn(
-                f"{beyond:,} boxes are of frames after {self._video.read:,}, the last one read; "
-                "do boxes and video belong together?"
+                f"{counted(beyond, 'box', 'boxes')} of frames after {self._video.read:,}, the "
+                "last one read: not used; do boxes and video belong together?"
             )
 
     def _about(self) -> dict[str, Any]:
@@ -225,8 +234,9 @@ def _names(
     from ..gallery import Gallery
 
     gallery = stack.enter_context(Gallery(arguments.gallery, model=reid))
-    gallery.threshold(arguments.fpir)  # says now what it would say at the first person
-    return Names(gallery, arguments.fpir)
+    fpir = _FPIR if arguments.fpir is None else arguments.fpir
+    gallery.threshold(fpir)  # says now what it would say at the first person
+    return Names(gallery, fpir)
 
 
 def accept(reid: ReId) -> float:
@@ -261,9 +271,10 @@ def _check_paths(arguments: argparse.Namespace) -> None:
     outputs = {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
     if not outputs:
         raise OptionError("nothing to write: give --out, --mot or --json")
-    if arguments.gallery is not None and not os.path.exists(arguments.gallery):
-        # Opening it would make a new one, which knows nobody.
-        raise OptionError(f"{arguments.gallery}: there is no such gallery; make one first")
+    if arguments.gallery is not None:
+        check_exists(arguments.gallery)
+    elif arguments.fpir is not None:
+        raise OptionError("--fpir goes with --gallery; give both, or leave it out")
     taken: dict[Path, str] = {}
     for name in ("video", "boxes", "gallery"):
         path = getattr(arguments, name)

@@ -11,7 +11,8 @@ from .tracker import ASSOCIATIONS
 def add(parser: argparse.ArgumentParser) -> None:
     """Add them to the command's parser."""
     option = parser.add_argument
-    option("video", type=Path, metavar="VIDEO", help="a video file")
+    # No Path, which would shorten the // of an address that is refused.
+    option("video", metavar="VIDEO", help="a video file")
     option(
         "--boxes",
         type=Path,
@@ -26,10 +27,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     option(
         "--fpir",
         type=float,
-        default=0.01,
         metavar="RATE",
-        help="false-positive identification rate of single pictures (0.01); of tracks, "
-        "some four times as many strangers are named, see docs/video.md",
+        help="with --gallery: false-positive identification rate of single pictures (0.01); of "
+        "tracks, some four times as many strangers are named, see docs/video.md",
     )
     option(
         "--association",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,10 @@ _MARK = b"\xef\xbb\xbf"  # of UTF-8
 # What lists or describes other files, and what FFmpeg tells it by, whatever comes behind: HLS,
 # concat scripts, and XML, such as DASH.
 _LISTS = (b"#EXTM3U", b"ffconcat", b"<")
+_JPEG = b"\xff\xd8\xff"
+_JPEGS = (".mjpeg", ".mjpg")  # Motion JPEG without a container: one picture after the other
+# http://HOST/..., of which Path makes http:/HOST/...; more letters than a drive of Windows has.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 class Video:
@@ -47,6 +52,8 @@ class Video:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        if _ADDRESS.match(str(path)) and not self.path.exists():
+            raise VideoError(f"{path}: URLs are not read; download the video, and give the file")
         head = _check_file(self.path)
         # MP4 and AVI count their frames.  Elsewhere OpenCV takes the count from the duration.
         self._counted = head[:4] == b"RIFF" or head[4:8] == b"ftyp"
@@ -151,16 +158,23 @@ def _check_file(path: Path) -> bytes:
     except UnicodeEncodeError as error:  # OpenCV would crash
         raise VideoError(f"{path}: a name that is no UTF-8; rename it first") from error
     try:
-        status = os.stat(path)
-        if stat.S_ISDIR(status.st_mode):
-            raise VideoError(f"{path}: is a folder; give a video file")
-        if not stat.S_ISREG(status.st_mode):
-            raise VideoError(f"{path}: not a regular file; give a video file")
-        with open(path, "rb") as file:
-            head = file.read(_HEAD)
+        mode = os.stat(path).st_mode
+        head = b""
+        if stat.S_ISREG(mode):
+            with open(path, "rb") as file:
+                head = file.read(_HEAD)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = getattr(error, "strerror", None) or error
         raise VideoError(f"{path}: cannot be read ({reason}); check the path") from error
+    if stat.S_ISDIR(mode):
+        raise VideoError(f"{path}: is a folder; give a video file")
+    if not stat.S_ISREG(mode):
+        raise VideoError(f"{path}: not a regular file; give a video file")
+    if _is_picture(head, path):  # FFmpeg would make a video of one frame of it
+        raise VideoError(
+            f"{path}: is a picture; give a video, or compare pictures with "
+            "python -m reid_edge predict (in Python: ReId.predict, ReId.embed)"
+        )
     if not head:
         raise VideoError(f"{path}: is empty; give a video file")
     if b"\0" not in head or head.removeprefix(_MARK).lstrip().startswith(_LISTS):
@@ -168,3 +182,12 @@ def _check_file(path: Path) -> bytes:
         # but a zero byte in a comment does not keep it from reading them.
         raise VideoError(f"{path}: is a text, not a video")
     return head
+
+
+def _is_picture(head: bytes, path: Path) -> bool:
+    """JPEG, PNG, BMP or WebP, by its first bytes."""
+    if head.startswith(_JPEG):
+        return path.suffix.lower() not in _JPEGS
+    return head.startswith((b"\x89PNG\r\n\x1a\n", b"BM")) or (
+        head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    )

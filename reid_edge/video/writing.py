@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import VideoError
+from ..errors import OptionError, VideoError
 from .boxes import Detections
 from .tracker import Track
 
@@ -82,12 +82,17 @@ class Partial:
 
 
 class VideoFile(Partial):
-    """A video, .mp4 (MPEG-4 Part 2) or .avi (Motion JPEG), BGR frames of one size."""
+    """A video, .mp4 (MPEG-4 Part 2) or .avi (Motion JPEG), BGR frames of one size.
+
+    Raises:
+        OptionError: the name ends neither in .mp4 nor in .avi.
+        VideoError: it cannot be written.
+    """
 
     def __init__(self, path: Path, fps: float, width: int, height: int) -> None:
         codec = _CODECS.get(path.suffix.lower())
         if codec is None:
-            raise VideoError(f"{path}: name it .mp4 or .avi, the videos that are written here")
+            raise OptionError(f"{path}: name it .mp4 or .avi, the videos that are written here")
         try:
             os.path.abspath(path).encode()
         except UnicodeEncodeError as error:  # OpenCV would crash

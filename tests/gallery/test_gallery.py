@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 
 import _tiny
+import gallery_files
 import numpy as np
 import pytest
 from gallery_files import rows
@@ -147,6 +148,9 @@ def test_ids_are_never_given_again(gallery):
         (lambda g: g.add("x" * 201, rows(1)), errors.OptionError),
         (lambda g: g.add("a\udcff", rows(1)), errors.OptionError),
         (lambda g: g.add(7, rows(1)), errors.OptionError),
+        (lambda g: g.add(" anna", rows(1)), errors.OptionError),
+        (lambda g: g.rename("anna", "an\nna"), errors.OptionError),
+        (lambda g: g.add("x", rows(1), camera="door\t"), errors.OptionError),
         (lambda g: g.add("x", rows(1), camera=""), errors.OptionError),
         (lambda g: g.add("x", rows(1), time=math.nan), errors.OptionError),
         (lambda g: g.add("x", rows(1), time=datetime(2026, 1, 1)), errors.OptionError),
@@ -181,6 +185,28 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(gallery, call, error
     assert len(str(told.value)) > 20
     assert gallery.enrolled() == before
     assert gallery.identities() == ["anna", "ben"]
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda g: g.add(5, rows(1)), "identity: must be text"),
+        (lambda g: g.add("anna ", rows(1)), "white space"),
+        (lambda g: g.add("an\x1bna", rows(1)), "control characters"),
+        (lambda g: g.add("anna", rows(1), time=datetime(2026, 1, 1)), "has no time zone"),
+    ],
+)
+def test_what_is_wrong_with_a_name_or_a_time_is_said(gallery, call, says):
+    with pytest.raises(errors.OptionError, match=says):
+        call(gallery)
+
+
+def test_older_files_may_hold_names_that_are_refused_now(path, rated_folder, gallery):
+    gallery_files.put(gallery._view.store, "anna ", rows(1), "door\t")
+    with Gallery(path, rated_folder) as again:
+        assert again.identify(rows(1))[0].candidates[0].camera == "door\t"
+        again.rename("anna ", "anna")
+        assert again.identities() == ["anna"]
 
 
 def test_an_empty_gallery_has_no_one_to_compare_with(gallery):

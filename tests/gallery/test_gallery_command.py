@@ -76,7 +76,7 @@ def test_edits_and_export(run, files, path):
 def test_errors_end_with_a_code_and_a_line(run, files, path):
     code, out, err = run()
     assert (code, out) == (1, "")
-    assert "no such file" in err
+    assert "make one first" in err
     assert not path.exists()
     with pytest.raises(SystemExit, match="2"):
         run("--add", "anna")
@@ -86,6 +86,59 @@ def test_errors_end_with_a_code_and_a_line(run, files, path):
     assert "\x1b" not in err
     assert run("--identify", files[0], "--fpir", "2")[0] == 2
     assert run("--html", path.parent / "none" / "out.html")[0] == 1
+    code, _, err = run("--html", path.parent)
+    assert (code, "is a folder; give a file" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "action"),
+    [
+        (["--camera", "x"], "--add"),
+        (["--thumbnails"], "--add"),
+        (["--top", "5"], "--identify"),
+        (["--fpir", "0.01"], "--identify"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(run, path, options, action):
+    for asked in (options, [*options, "--remove", "anna"]):
+        code, _, err = run(*asked)
+        assert (code, f"{options[0]} goes with {action}" in err) == (2, True)
+    assert not path.exists()
+
+
+def test_advice_is_in_the_words_of_the_command_line(run, files):
+    run("--add", "anna", files[0]), run("--add", "ben", files[1])
+    for asked, says in (
+        (["--remove", "nobody"], "python -m reid_edge gallery FILE lists who is"),
+        (["--rename", "anna", "ben"], "merge 'anna' into 'ben'"),
+        (["--identify", files[0], "--fpir", "3"], "--fpir 3.0: give a number"),
+        (["--identify", files[0], "--top", "0"], "--top 0: give a whole number"),
+    ):
+        err = run(*asked)[2]
+        assert says in err
+        assert "()" not in err
+    run("--remove", "anna"), run("--remove", "ben")
+    assert run()[1] == "nobody is enrolled; model tiny\n"
+    assert "gallery FILE --add NAME PICTURE" in run("--identify", files[0])[2]
+
+
+def test_the_share_is_given_as_what_was_asked_for(run, files):
+    run("--add", "anna", files[0])
+    assert "meant so that about 1 % of strangers" in " ".join(
+        run("--identify", files[0])[1].split()
+    )
+
+
+def test_cards_without_a_picture_or_with_one_camera(rated):
+    with Gallery(None, rated) as gallery:
+        gallery.add("anna", _tiny.picture(0), camera="door")
+        assert "no picture kept" not in page(gallery)  # where nobody has one
+        gallery.add("ben", _tiny.picture(1), camera="gate", keep_thumbnails=True)
+        gallery.add("ben", _tiny.picture(1), camera="yard")
+        text = page(gallery)
+    assert text.count("no picture kept") == 1
+    assert "<br>camera door" in text
+    assert "<br>cameras gate, yard" in text
 
 
 def test_the_page_escapes_all_and_asks_nobody(run, files, path):
@@ -138,11 +191,15 @@ def test_the_page_loads_the_pictures_that_it_shows(rated, monkeypatch):
 
 def test_the_page_of_no_one_and_of_one(tiny_folder):
     with Gallery(None, tiny_folder) as gallery:
-        assert "0 people" in page(gallery)
+        text = page(gallery)
+        assert "0 people" in text
+        assert "Nobody is enrolled" in text
+        assert "Everyone" not in text
         gallery.add("anna", rows(1), time=1e300)
         text = page(gallery)
         assert "anna" in text
         assert "1e+300" in text
+        assert "1 person<" in text
         assert "Nearest pairs" not in text
 
 

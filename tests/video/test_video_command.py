@@ -124,8 +124,8 @@ def test_boxes_beyond_the_video_and_outside_the_frame_are_named(run, clip, mot, 
     code, printed, err = run(clip(), "--boxes", mot(extra=extra), "--mot", tmp_path / "o.txt")
     assert code == 0
     assert "24 boxes" in printed
-    assert "warning: 1 boxes outside the frame" in err
-    assert "warning: 1 boxes are of frames after 12" in err
+    assert "warning: 1 box outside the frame" in err
+    assert "warning: 1 box of frames after 12" in err
 
 
 def test_boxes_of_another_video(run, clip, tmp_path):
@@ -153,7 +153,8 @@ def test_wrong_usage(run, clip, mot, tmp_path, concat_folder):
         (["--out", video], "is the video"),
         (["--mot", truth], "is the boxes"),
         (["--out", tmp_path / "o.avi", "--json", tmp_path / "o.avi"], "is --out"),
-        (["--mot", tmp_path / "o.txt", "--gallery", tmp_path / "none.db"], "no such gallery"),
+        (["--out", tmp_path / "o.mkv", "--association", "iou"], "name it .mp4 or .avi"),
+        (["--mot", tmp_path / "o.txt", "--fpir", "0.1"], "--fpir goes with --gallery"),
     ):
         code, _, err = run(video, "--boxes", truth, *arguments)
         assert code == 2
@@ -172,6 +173,31 @@ def test_wrong_usage(run, clip, mot, tmp_path, concat_folder):
     assert code == 2
     assert "no mean" in err
     assert not (tmp_path / "o.txt").exists()
+
+
+def test_a_gallery_that_is_none_is_an_error_that_says_what_to_do(run, clip, mot, tmp_path):
+    video, truth, missing, notes = clip(), mot(), tmp_path / "none.db", tmp_path / "notes.txt"
+    notes.write_text("people whom I know\n" * 100)
+    options = ("--boxes", truth, "--mot", tmp_path / "o.txt", "--gallery")
+    code, _, err = run(video, *options, missing)
+    assert (code, missing.exists()) == (1, False)
+    assert "python -m reid_edge gallery FILE --add NAME PICTURE" in err
+    code, _, err = run(video, *options, notes)
+    assert code == 1
+    assert err.endswith("give the path of a gallery\n")
+
+
+def test_an_address_is_shown_as_it_was_given(run, mot, tmp_path):
+    code, _, err = run("http://host/in.mp4", "--boxes", mot(), "--mot", tmp_path / "o.txt")
+    assert code == 1
+    assert "http://host/in.mp4: URLs are not read; download" in err
+
+
+def test_one_of_a_kind_is_counted_as_one(run, clip, tmp_path):
+    truth = tmp_path / "gt.txt"
+    truth.write_text("1,7,8,16,12,32,1\n")
+    options = ("--boxes", truth, "--mot", tmp_path / "o.txt", "--association", "iou")
+    assert run(clip(frames=1), *options)[1] == "1 frame, 1 box, 1 track\n"
 
 
 def test_ctrl_c_leaves_nothing(run, clip, mot, tmp_path, monkeypatch):

@@ -62,9 +62,9 @@ def test_what_is_no_video(tmp_path, content, says):
 
 def test_what_is_no_file(tmp_path):
     for path, says in (
-        (tmp_path, "folder"),
+        (tmp_path, "^[^ ]+: is a folder; give a video file$"),
         (tmp_path / "none.avi", "check the path"),
-        ("http://localhost/in.mp4", "check the path"),
+        ("http://localhost/in.mp4", "download the video"),
         ("zero\0byte.avi", "cannot be read"),
         (os.devnull, "not a regular file"),
     ):
@@ -74,6 +74,23 @@ def test_what_is_no_file(tmp_path):
     os.mkfifo(pipe)
     with pytest.raises(VideoError, match="not a regular file"):
         Video(pipe)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+def test_a_picture_is_no_video_whatever_its_name(tmp_path, suffix):
+    picture = cv2.imencode(suffix, np.zeros((64, 96, 3), np.uint8))[1].tobytes()
+    for path in (tmp_path / f"one{suffix}", tmp_path / "one.mp4"):
+        path.write_bytes(picture)
+        with pytest.raises(VideoError, match=r"is a picture; .*predict"):
+            Video(path)
+
+
+def test_motion_jpeg_without_a_container_is_a_video(tmp_path):
+    picture = cv2.imencode(".jpg", np.zeros((64, 96, 3), np.uint8))[1].tobytes()
+    path = tmp_path / "in.mjpeg"
+    path.write_bytes(picture * 3)
+    with Video(path) as video:
+        assert len(list(video)) == 3
 
 
 def test_names_that_opencv_would_crash_on(tmp_path):
