@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._command import finish, prepare
@@ -147,7 +149,8 @@ def _parser() -> argparse.ArgumentParser:
     from .video.options import add as add_video_options
 
     parser = argparse.ArgumentParser(
-        prog="python -m reid_edge", description="Person re-identification at the edge."
+        prog="reid-edge" if Path(sys.argv[0]).name == "reid-edge" else "python -m reid_edge",
+        description="Person re-identification at the edge.",
     )
     parser.add_argument("--version", action="version", version=f"reid_edge {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

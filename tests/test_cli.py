@@ -278,3 +278,14 @@ def test_the_command_works_from_outside_and_ends_with_its_one_line(
     assert done.stderr.splitlines()[-1].startswith(f"error: {cut}: damaged picture")
     if int(cv2.__version__.split(".")[0]) >= 5:  # older ones cannot be silenced
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "named"),
+    [("/usr/bin/reid-edge", "reid-edge"), ("/x/reid_edge/__main__.py", "python -m reid_edge")],
+)
+def test_the_usage_names_what_was_called(monkeypatch, capsys, program, named):
+    monkeypatch.setattr("sys.argv", [program])
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert capsys.readouterr().out.startswith(f"usage: {named} [-h]")

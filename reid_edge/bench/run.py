@@ -265,7 +265,7 @@ def _unstable(runs: list[dict[str, Any]]) -> list[str]:
         found = {name: section.get(name) for name in ("single_stream", "multi_stream", "stages")}
         found |= {f"batch {one['batch']}": one for one in section.get("throughput", [])}
         shaky = [
-            f"{name.replace('_', ' ')} ({100 * one['spread']:.0f} %)"
+            f"{name.replace('_', ' ')} (± {50 * one['spread']:.0f} %)"
             for name, one in found.items()
             if one is not None and not one["stable"]
         ]
