@@ -2,26 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from functools import partial
 
-from reid_edge.errors import MissingDependencyError
+from export import packages
 
-
-def require(module: str, install: str) -> Any:
-    """Import a module.
-
-    Args:
-        module: its name.
-        install: what pip installs it from.
-
-    Raises:
-        MissingDependencyError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        package = module.partition(".")[0]
-        raise MissingDependencyError(
-            f"this benchmark needs the package {package}: pip install {install} ({error})"
-        ) from error
+require = partial(packages.require, user="this benchmark")

@@ -19,10 +19,10 @@ from reid_edge.evaluation import embed_files, labels
 from reid_edge.gallery.rows import Rows
 from reid_edge.gallery.search import Index
 from reid_edge.gallery.threshold import cosine_at
+from training.held_out import held_out_pids
 
 from ._measure import report
 
-HELD_OUT = Path(__file__).parents[1] / "training" / "splits" / "market1501_held_out.txt"
 SETTINGS = (("held out", 10), ("held out", 50), ("trained on", 100), ("trained on", 325))
 RATES = (0.1, 0.01)
 STRANGERS, DRAWS, PICTURES = 325, 40, (1, 3, 100)
@@ -62,8 +62,7 @@ def run(market1501: Path) -> dict[str, Any]:
 
 def drawn(reid: ReId, embeddings: NDArray[np.float32], pids: Any) -> dict[str, Any]:
     """`run`, of embeddings."""
-    held_out = {int(line) for line in HELD_OUT.read_text().split() if line.isdigit()}
-    is_held_out = np.isin(pids, list(held_out))
+    is_held_out = np.isin(pids, list(held_out_pids()))
     figures = {}
     for kind, count in SETTINGS:
         chosen = is_held_out if kind == "held out" else ~is_held_out

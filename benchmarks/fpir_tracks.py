@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from reid_edge import Gallery, ReId
 from reid_edge.datasets import market1501_train
 from reid_edge.evaluation import embed_files, labels
+from training.held_out import split
 
 from ._measure import report
-from .fpir import HELD_OUT
 
 RATES = (0.1, 0.01, 0.003, 0.002)
 DRAWS, LONGEST = 20, 10
@@ -81,8 +81,7 @@ def drawn(
 
 def run(market1501: Path, precision: str = "auto") -> dict[str, Any]:
     """`drawn`, of the people held out."""
-    held_out = {int(line) for line in HELD_OUT.read_text().split() if line.isdigit()}
-    samples = [sample for sample in market1501_train(market1501) if sample.pid in held_out]
+    _, samples = split(market1501_train(market1501))
     with ReId(precision=precision) as reid:
         return drawn(reid, embed_files(reid, samples), labels(samples)[0])
 

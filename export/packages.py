@@ -1,4 +1,4 @@
-"""The packages that only the export needs, imported at the moment they are."""
+"""Packages that only tools need, such as the export, imported at the moment they are needed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from typing import Any
 from reid_edge.errors import MissingDependencyError
 
 
-def require(module: str) -> Any:
-    """Import a module of the `export` extra.
+def require(module: str, install: str = "'reid-edge[export]'", user: str = "the export") -> Any:
+    """Import a module.
+
+    Args:
+        module: its name.
+        install: what pip installs it from.
+        user: who needs it.
 
     Raises:
         MissingDependencyError: the package is not installed.
@@ -19,5 +24,5 @@ def require(module: str) -> Any:
     except ImportError as error:
         package = module.partition(".")[0]
         raise MissingDependencyError(
-            f"the export needs the package {package}: pip install 'reid-edge[export]' ({error})"
+            f"{user} needs the package {package}: pip install {install} ({error})"
         ) from error

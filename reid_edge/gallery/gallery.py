@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,9 +60,13 @@ class Gallery:
         from .store import Store
         from .view import View
 
-        self._reid = model if isinstance(model, ReId) else None
+        if isinstance(model, ReId):
+            self._reid: ReId | None = model
+            self._bundle = model.bundle
+        else:
+            self._reid = None  # until the first picture
+            self._bundle = bundles.load(bundles.find(model))
         self._owns_reid = self._reid is None
-        self._bundle = self._reid.bundle if self._reid else bundles.load(bundles.find(model))  # type: ignore[arg-type]
         self._head = space.head(self._bundle)
         self._space = space.of(self._bundle)
         if path is not None and not isinstance(path, (str, Path)):
@@ -312,12 +315,7 @@ class Gallery:
     def __enter__(self) -> Gallery:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
