@@ -77,7 +77,8 @@ _threads.share_out(lambda share: None, 3)
 warnings.simplefilter("ignore")  # Python warns that the parent has threads: that is the test
 child = os.fork()
 if child == 0:
-    _threads.share_out(lambda share: print(share, flush=True), 3)
+    # In one write each: print ends its line with another, which threads may come between.
+    _threads.share_out(lambda share: os.write(1, b"%d\\n" % share), 3)
     os._exit(0)
 os.waitpid(child, 0)
 """
