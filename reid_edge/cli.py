@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+_NAMED = 5  # pictures left out that are named on standard error
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and give its exit code."""
@@ -86,8 +88,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     test = datasets.open_test(arguments.dataset)
     with _model(arguments) as reid, Progress(console=_console(stderr=True)) as progress:
         task = progress.add_task("embed", total=len(test.query) + len(test.gallery))
-        figures = evaluation.evaluate(reid, test, lambda done: progress.advance(task, done))
+        figures, embedded = evaluation.evaluate_readable(
+            reid, test, lambda done: progress.advance(task, done)
+        )
         info = reid.info()
+    _tell_left_out(embedded.skipped)
     if arguments.json:
         _print_json(
             {
@@ -95,14 +100,28 @@ def _evaluate(arguments: argparse.Namespace) -> int:
                 "precision": info["precision"],
                 "dataset": arguments.dataset,
                 "figures": figures,
+                **embedded.left_out,
             }
         )
         return 0
     table = _table(f"{info['model']} ({info['precision']}) on {arguments.dataset}", "figure", "")
     for name, value in figures.items():
-        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
+        label = evaluation.LABELS.get(name, name)
+        table.add_row(label, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
+    table.add_row("left out, unreadable", f"{len(embedded.skipped):,}")
     _console().print(table)
     return 0
+
+
+def _tell_left_out(reasons: list[str]) -> None:
+    """Which pictures the figures are not of, and why."""
+    if not reasons:
+        return
+    print(f"warning: unreadable pictures left out: {len(reasons):,}", file=sys.stderr)
+    for reason in reasons[:_NAMED]:
+        print(visible(f"left out: {reason}"), file=sys.stderr)
+    if (more := len(reasons) - _NAMED) > 0:
+        print(f"left out: {more:,} more", file=sys.stderr)
 
 
 def _gallery(arguments: argparse.Namespace) -> int:

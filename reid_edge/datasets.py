@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ._files import read_regular
 from .errors import DatasetError
 
@@ -38,6 +41,45 @@ class QueryGallery:
 
     query: list[Sample]
     gallery: list[Sample]
+
+    @property
+    def paths(self) -> list[Path]:
+        """The pictures: those of the queries, then those of the gallery."""
+        return [sample.path for sample in (*self.query, *self.gallery)]
+
+    def check(self) -> None:
+        """What can be refused before a picture is read.
+
+        Raises:
+            DatasetError: no query, one identity, or no query with a match from another camera.
+        """
+        if not self.query or not self.gallery:
+            raise DatasetError("the dataset has no query, or no gallery; check its folders")
+        if len({sample.pid for sample in (*self.query, *self.gallery)}) < 2:
+            raise DatasetError(
+                "the dataset shows one identity only; two are needed to tell people apart"
+            )
+        seen: dict[int, set[int]] = {}
+        for sample in self.gallery:
+            seen.setdefault(sample.pid, set()).add(sample.camid)
+        if not any(seen.get(sample.pid, set()) - {sample.camid} for sample in self.query):
+            raise DatasetError("no query has a match from another camera; nothing can be measured")
+
+    def only(self, kept: NDArray[np.bool_]) -> QueryGallery:
+        """The test with some of its pictures; `kept` is (len(paths),).
+
+        Raises:
+            DatasetError: nothing can be measured with what is left, see `check`.
+        """
+        chosen = [
+            [sample for sample, keep in zip(samples, flags, strict=True) if keep]
+            for samples, flags in zip(
+                (self.query, self.gallery), np.split(kept, [len(self.query)]), strict=True
+            )
+        ]
+        part = QueryGallery(*chosen)
+        part.check()
+        return part
 
 
 @dataclass(frozen=True)

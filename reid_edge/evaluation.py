@@ -2,21 +2,47 @@
 
 Pictures are embedded once; retrieval ranks by the scores that `score_grid` gives, and
 verification uses the very query-gallery pairs that the protocol counts.
+
+A picture that cannot be read is an error (`evaluate`, `embed_files`), for figures that are recorded
+as those of a dataset are of all of it; or it is left out and told (`evaluate_readable`,
+`embed_readable`), so that a user's folder with one damaged file can be measured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import metrics
+from . import images, metrics
 from .datasets import QueryGallery, Sample
+from .errors import DatasetError, InputError
+from .image_files import read_image
 from .reid import ReId
 
+LABELS = {
+    "rank1": "rank-1",
+    "rank5": "rank-5",
+    "rank10": "rank-10",
+    "mAP": "mAP",
+    "mINP": "mINP",
+    "auc": "AUC",
+    "eer": "EER",
+    "tpr_at_far_1e-2": "TPR at FAR 1 %",
+    "tpr_at_far_1e-3": "TPR at FAR 0.1 %",
+    "accuracy_at_0.5": "accuracy at 0.5",
+    "calibration_error": "calibration error",
+}
+"""What tables call the shares that `evaluate` returns."""
+
 _CHUNK = 256
+_NAMED = 20  # pictures left out that a report names
+
+Part = TypeVar("Part")
 
 
 def evaluate(
@@ -41,6 +67,29 @@ def evaluate(
     query = embed_files(reid, test.query, advance)
     gallery = embed_files(reid, test.gallery, advance)
     return figures(test, reid.score_grid(query, gallery)).values
+
+
+def evaluate_readable(
+    reid: ReId, test: QueryGallery, advance: Callable[[int], None] = lambda done: None
+) -> tuple[dict[str, float], Embedded]:
+    """As `evaluate`, without the pictures that cannot be read.
+
+    Args:
+        reid: the model.
+        test: query and gallery.
+        advance: called with the number of pictures just embedded or left out.
+
+    Returns:
+        The figures of what is left, its counts among them; and what was embedded and left out.
+
+    Raises:
+        DatasetError: nothing can be measured, be it for the pictures that cannot be read.
+    """
+    test.check()
+    embedded = embed_readable(reid.embed_files, test.paths, advance)
+    test = embedded.left_of(test.only)
+    query, gallery = np.split(embedded.rows, [len(test.query)])
+    return figures(test, reid.score_grid(query, gallery)).values, embedded
 
 
 @dataclass(frozen=True)
@@ -111,6 +160,86 @@ def embed_files(
         found.append(reid.embed_files([sample.path for sample in part]))
         advance(len(part))
     return np.concatenate(found)
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Embeddings of the pictures that could be read.
+
+    Attributes:
+        rows: float32 (n, d).
+        kept: bool (pictures,), whether a picture is among them.
+        skipped: what was wrong with each of the others; the message names the file.
+    """
+
+    rows: NDArray[np.float32]
+    kept: NDArray[np.bool_]
+    skipped: list[str]
+
+    @property
+    def left_out(self) -> dict[str, Any]:
+        """For a report: how many pictures were `skipped`, and what was wrong with the first 20."""
+        return {"skipped": len(self.skipped), "skipped_first": self.skipped[:_NAMED]}
+
+    def left_of(self, only: Callable[[NDArray[np.bool_]], Part]) -> Part:
+        """The readable part of a test.
+
+        Args:
+            only: makes the part of the test whose pictures are `kept`.
+
+        Raises:
+            DatasetError: `only`'s, which then names a picture that cannot be read.
+        """
+        try:
+            return only(self.kept)
+        except DatasetError as error:
+            if not self.skipped:
+                raise
+            raise DatasetError(
+                f"{error}; {len(self.skipped)} pictures cannot be read, "
+                f"the first: {self.skipped[0]}"
+            ) from None
+
+
+def embed_readable(
+    embed: Callable[[Sequence[Path]], NDArray[np.float32]],
+    paths: Sequence[Path],
+    advance: Callable[[int], None],
+) -> Embedded:
+    """Embed picture files, a few at a time; those that cannot be read are left out and named.
+
+    Args:
+        embed: `ReId.embed_files`, or what stands before it.
+        paths: the files.
+        advance: called with the number of pictures just embedded or left out.
+
+    Raises:
+        DatasetError: none of them can be read; the first is named.
+    """
+    parts, kept, skipped = [], np.ones(len(paths), bool), []
+    for start in range(0, len(paths), _CHUNK):
+        group = paths[start : start + _CHUNK]
+        try:
+            parts.append(embed(group))
+        except InputError:  # one of them; which, and are there others?
+            reasons = [_problem(path) for path in group]
+            skipped += [reason for reason in reasons if reason]
+            kept[start : start + len(group)] = [not reason for reason in reasons]
+            good = [path for path, bad in zip(group, reasons, strict=True) if not bad]
+            if good:
+                parts.append(embed(good))
+        advance(len(group))
+    if not parts:
+        raise DatasetError(f"no picture can be read, the first: {skipped[0]}")
+    return Embedded(np.concatenate(parts), kept, skipped)
+
+
+def _problem(path: Path) -> str | None:
+    try:
+        images.check(read_image(path), str(path))
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def labels(samples: Sequence[Sample]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -8,7 +8,7 @@ import _tiny
 import cv2
 import pytest
 
-from reid_edge import ReId
+from reid_edge import ReId, cli
 from reid_edge.backends import _cuda, _engine
 
 
@@ -84,3 +84,16 @@ def trt(gpu, monkeypatch):
     module = _fake_tensorrt.make(gpu=gpu)
     monkeypatch.setattr(_engine, "load", lambda *_, **__: module)
     return module
+
+
+@pytest.fixture
+def run(tiny_folder, capsys, monkeypatch):
+    """Run a command with the tiny model: its arguments -> exit code, output, errors."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(command, *arguments, model=tiny_folder):
+        code = cli.main([command, *map(str, arguments), "--model", str(model)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

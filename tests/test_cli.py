@@ -20,19 +20,6 @@ from reid_edge.image_files import read_image
 
 
 @pytest.fixture
-def run(tiny_folder, capsys, monkeypatch):
-    """Run a command with the tiny model: its arguments -> exit code, output, errors."""
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(command, *arguments, model=tiny_folder):
-        code = cli.main([command, *map(str, arguments), "--model", str(model)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
 def files(picture_file):
     return [picture_file(f"{seed}.png", _tiny.picture(seed)) for seed in range(4)]
 
@@ -159,24 +146,6 @@ def test_info_shows_what_runs(run):
     assert found["reid_edge"] == reid_edge.__version__
     assert found["input_size"] == [32, 16]
     assert found["precision"] == "fp32"
-
-
-def test_evaluate_prints_the_figures(run, picture_file):
-    for pid in (1, 2, 3):
-        for camid in (1, 2):
-            for shot in (1, 2):
-                path = picture_file(f"{pid}_c{camid}_{shot}.png", _tiny.picture(pid))
-    code, out, err = run("evaluate", f"folder:{path.parent}", "--json")
-    assert code == 0
-    found = json.loads(out)
-    assert found["figures"]["rank1"] == 1.0
-    assert found["figures"]["queries"] == 6
-    assert found["dataset"] == f"folder:{path.parent}"
-    code, out, err = run("evaluate", f"folder:{path.parent}")
-    assert code == 0
-    assert "rank1" in out
-    assert "1.0000" in out
-    assert "rank1" not in err
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reid_edge import datasets, evaluation, metrics, read_image
-from reid_edge.errors import ImageFileError
+from reid_edge.errors import DatasetError, ImageFileError
 
 
 @pytest.fixture
@@ -105,3 +105,49 @@ def test_a_damaged_picture_is_named(tiny, people):
     victim.write_bytes(b"no picture")
     with pytest.raises(ImageFileError, match=victim.name):
         evaluation.evaluate(tiny, people)
+
+
+def test_a_damaged_picture_is_left_out_where_that_is_asked_for(tiny, people, monkeypatch):
+    monkeypatch.setattr(evaluation, "_CHUNK", 4)
+    victims = [people.query[0], people.gallery[4], people.gallery[9]]
+    for victim in victims:
+        victim.path.write_bytes(b"no picture")
+    steps = []
+    found, embedded = evaluation.evaluate_readable(tiny, people, steps.append)
+    left = datasets.QueryGallery(
+        *([s for s in part if s not in victims] for part in (people.query, people.gallery))
+    )
+    assert found == pytest.approx(evaluation.evaluate(tiny, left), abs=1e-6)
+    assert found["gallery"] == 8
+    assert sum(steps) == 20
+    assert len(embedded.rows) == embedded.kept.sum() == 17
+    assert [v.path.name in told for v, told in zip(victims, embedded.skipped, strict=True)] == (
+        [True] * 3
+    )
+    assert embedded.left_out == {"skipped": 3, "skipped_first": embedded.skipped}
+
+
+def test_where_all_can_be_read_the_figures_are_the_same_either_way(tiny, people):
+    found, embedded = evaluation.evaluate_readable(tiny, people)
+    assert found == evaluation.evaluate(tiny, people)
+    assert embedded.left_out == {"skipped": 0, "skipped_first": []}
+
+
+def test_what_can_measure_nothing_is_refused_before_it_is_embedded(counting, people):
+    reid, counter = counting
+    with pytest.raises(DatasetError, match="no gallery"):
+        evaluation.evaluate_readable(reid, datasets.QueryGallery(people.query, []))
+    assert counter.passes == 0
+
+
+def test_only_20_of_the_pictures_left_out_are_in_a_report():
+    kept = np.zeros(25, bool)
+    embedded = evaluation.Embedded(np.empty((0, 8), np.float32), kept, [str(n) for n in range(25)])
+    assert embedded.left_out["skipped"] == 25
+    assert embedded.left_out["skipped_first"] == [str(n) for n in range(20)]
+
+
+def test_every_share_has_a_label(tiny, people):
+    found = evaluation.evaluate(tiny, people)
+    shares = [name for name, value in found.items() if isinstance(value, float)]
+    assert list(evaluation.LABELS) == shares

@@ -11,33 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import images, metrics
+from .. import metrics
 from .._files import read_regular
-from ..errors import DatasetError, InputError
-from ..image_files import MAX_FILE_BYTES, read_image
+from ..evaluation import Embedded, embed_readable
+from ..image_files import MAX_FILE_BYTES
 from ..reid import ReId
 from .cache import Cache
 from .tasks import Embeddings, Task
 
-_GROUP = 256  # pictures of one cache entry
-_NAMED = 20  # skipped pictures that the report names
 # False accept rates of the ROC curve: 0.01 % to 100 %, ten points a decade.
 _RATES = np.logspace(-4, 0, 41)
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """Embeddings of the pictures that could be read.
-
-    Attributes:
-        rows: float32 (n, d).
-        kept: bool (pictures,), whether a picture is among them.
-        skipped: what was wrong with each of the others; the message names the file.
-    """
-
-    rows: Embeddings
-    kept: NDArray[np.bool_]
-    skipped: list[str]
 
 
 @dataclass(frozen=True)
@@ -66,13 +49,7 @@ def measure(
     """
     embedded = embed(reid, task.paths, cache, advance)
     if embedded.skipped:
-        try:
-            task = task.only(embedded.kept)
-        except DatasetError as error:
-            raise DatasetError(
-                f"{error}; {len(embedded.skipped)} pictures cannot be read, "
-                f"the first: {embedded.skipped[0]}"
-            ) from None
+        task = embedded.left_of(task.only)
     found = task.figures(reid, embedded.rows)
     section = {
         "dataset": spec,
@@ -80,8 +57,7 @@ def measure(
         "pictures": len(embedded.kept),
         "pairs_same": len(found.same),
         "pairs_different": len(found.different),
-        "skipped": len(embedded.skipped),
-        "skipped_first": embedded.skipped[:_NAMED],
+        **embedded.left_out,
         "embeddings_from_cache": cache.hits,
         "curves": _curves(found.cmc, found.same, found.different),
         "drift": None,
@@ -92,30 +68,18 @@ def measure(
 def embed(
     reid: ReId, paths: Sequence[Path], cache: Cache, advance: Callable[[int], None]
 ) -> Embedded:
-    """Embed picture files; those that cannot be read are left out and named."""
-    parts, kept, skipped = [], np.ones(len(paths), bool), []
-    for start in range(0, len(paths), _GROUP):
-        group = paths[start : start + _GROUP]
+    """`embed_readable`, through the cache: an entry is what is embedded at a time."""
+
+    def embedded(group: Sequence[Path]) -> Embeddings:
         hashes = _hashes(group)
         rows = cache.find(hashes) if hashes else None
         if rows is None:
-            try:
-                rows = reid.embed_files(list(group))
-            except InputError:  # one of them; which, and are there others?
-                reasons = [_problem(path) for path in group]
-                skipped += [reason for reason in reasons if reason]
-                kept[start : start + len(group)] = [not reason for reason in reasons]
-                good = [path for path, bad in zip(group, reasons, strict=True) if not bad]
-                rows = reid.embed_files(good) if good else np.empty((0, 0), np.float32)
-            else:
-                if hashes:
-                    cache.keep(hashes, rows)
-        if len(rows):
-            parts.append(rows)
-        advance(len(group))
-    if not parts:
-        raise DatasetError(f"no picture can be read, the first: {skipped[0]}")
-    return Embedded(np.concatenate(parts), kept, skipped)
+            rows = reid.embed_files(group)
+            if hashes:
+                cache.keep(hashes, rows)
+        return rows
+
+    return embed_readable(embedded, paths, advance)
 
 
 def drift(reid: ReId, measured: Measured, reference: Measured) -> dict[str, float]:
@@ -174,11 +138,3 @@ def _hashes(paths: Sequence[Path]) -> list[bytes]:
         return [hashlib.sha256(read_regular(path, MAX_FILE_BYTES)).digest() for path in paths]
     except OSError:
         return []
-
-
-def _problem(path: Path) -> str | None:
-    try:
-        images.check(read_image(path), str(path))
-    except InputError as error:
-        return str(error)
-    return None

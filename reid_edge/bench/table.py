@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._text import visible
+from ..evaluation import LABELS
 from .compare import Change
 from .stages import GPU_STAGES, STAGES
 
@@ -12,23 +13,13 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-ACCURACY = (
-    ("rank-1", "rank1"),
-    ("rank-5", "rank5"),
-    ("rank-10", "rank10"),
-    ("mAP", "mAP"),
-    ("mINP", "mINP"),
-    ("AUC", "auc"),
-    ("EER", "eer"),
-    ("TPR at FAR 1 %", "tpr_at_far_1e-2"),
-    ("TPR at FAR 0.1 %", "tpr_at_far_1e-3"),
-    ("accuracy at 0.5", "accuracy_at_0.5"),
-    ("calibration error", "calibration_error"),
-    ("open set: DIR at FPIR 10 %", "dir_at_fpir_1e-1"),
-    ("open set: DIR at FPIR 1 %", "dir_at_fpir_1e-2"),
-    ("open set: FPIR where 10 % is asked", "fpir_asked_1e-1"),
-    ("open set: FPIR where 1 % is asked", "fpir_asked_1e-2"),
-)
+_ACCURACY = {
+    **LABELS,
+    "dir_at_fpir_1e-1": "open set: DIR at FPIR 10 %",
+    "dir_at_fpir_1e-2": "open set: DIR at FPIR 1 %",
+    "fpir_asked_1e-1": "open set: FPIR where 10 % is asked",
+    "fpir_asked_1e-2": "open set: FPIR where 1 % is asked",
+}
 
 _ENOUGH = 100  # calls, for a 99th percentile
 
@@ -195,7 +186,7 @@ def accuracy_rows(runs: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
     sections = [run.get("accuracy") for run in runs]
     rows = [
         (label, [f"{s['figures'][key]:.4f}" if s and key in s["figures"] else "" for s in sections])
-        for label, key in ACCURACY
+        for key, label in _ACCURACY.items()
     ]
     drifts = [s["drift"] if s else None for s in sections]
     rows += [

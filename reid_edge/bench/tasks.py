@@ -74,35 +74,19 @@ class RetrievalTask:
         """Checked before anything is embedded.
 
         Raises:
-            DatasetError: no query, one identity, or no query with a match from another camera.
+            DatasetError: nothing can be measured on it, see `QueryGallery.check`.
         """
-        if not test.query or not test.gallery:
-            raise DatasetError("the dataset has no query, or no gallery; check its folders")
-        if len({sample.pid for sample in (*test.query, *test.gallery)}) < 2:
-            raise DatasetError(
-                "the dataset shows one identity only; two are needed to tell people apart"
-            )
-        seen: dict[int, set[int]] = {}
-        for sample in test.gallery:
-            seen.setdefault(sample.pid, set()).add(sample.camid)
-        if not any(seen.get(sample.pid, set()) - {sample.camid} for sample in test.query):
-            raise DatasetError("no query has a match from another camera; nothing can be measured")
+        test.check()
         return cls(test)
 
     @property
     def paths(self) -> list[Path]:
         """See `Task.paths`."""
-        return [sample.path for sample in (*self.test.query, *self.test.gallery)]
+        return self.test.paths
 
     def only(self, kept: NDArray[np.bool_]) -> RetrievalTask:
         """See `Task.only`."""
-        query, gallery = self.test.query, self.test.gallery
-        return self.of(
-            QueryGallery(
-                [sample for sample, keep in zip(query, kept, strict=False) if keep],
-                [sample for sample, keep in zip(gallery, kept[len(query) :], strict=True) if keep],
-            )
-        )
+        return RetrievalTask(self.test.only(kept))
 
     def figures(self, reid: ReId, embeddings: Embeddings) -> Figures:
         """See `Task.figures`."""
