@@ -1,9 +1,10 @@
-"""A bundle with all four graphs."""
+"""A bundle with all four graphs, where engines go, and TensorRT over a double."""
 
 from __future__ import annotations
 
 import _tiny
 import pytest
+from tensorrt_double import make
 
 from reid_edge import bundle
 
@@ -16,3 +17,17 @@ def full_folder(tmp_path):
 @pytest.fixture
 def full_bundle(full_folder):
     return bundle.load(full_folder)
+
+
+@pytest.fixture
+def engine_dir(tmp_path):
+    return tmp_path / "engines"
+
+
+@pytest.fixture
+def trt_backend(trt, full_bundle):
+    """A TensorRT backend over the double, with an empty log."""
+    made = make(trt, full_bundle)
+    trt.world.log.clear()
+    yield made
+    made.close()

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import _thread
 import dataclasses
 import hashlib
 import json
-import multiprocessing
 import os
-import signal
-import sys
-import time
 import types
 
-import _fake_gpu
 import _fake_tensorrt
 import _tiny
 import numpy as np
 import pytest
+from tensorrt_double import start
 
 from reid_edge import ReId, bundle, engine_cache, engines, errors
-from reid_edge.backends import _cuda, _engine
+from reid_edge.backends import _engine
 from reid_edge.engines import BuildOptions, EngineOptions
-
-
-@pytest.fixture
-def engine_dir(tmp_path):
-    return tmp_path / "engines"
-
-
-def start(found, engine_dir, graph="fp16", **options):
-    options = EngineOptions(engine_dir, BuildOptions(max_batch=16), **options)
-    return _engine.start("tensorrt", found, graph, "cuda", options)
 
 
 def reason(capsys):
@@ -178,6 +163,20 @@ def test_a_damaged_graph_is_not_built(trt, full_folder, engine_dir):
     assert trt.world.builds == []
 
 
+def test_wanted_holds_what_engines_depend_on(trt, full_bundle, gpu):
+    wanted = _engine.describe(trt, full_bundle, "fp16", gpu.info, BuildOptions(max_batch=16))
+    assert wanted == engine_cache.Wanted(
+        engine="tensorrt",
+        version=trt.__version__,
+        model="tiny",
+        graph="fp16",
+        graph_sha256=full_bundle.graphs["fp16"].sha256,
+        gpu={"name": "Orin", "compute_capability": [8, 7], "multiprocessors": 16, "memory_gib": 15},
+        profiles=[[p.low, p.best, p.high] for p in engines.BuildOptions(max_batch=16).profiles()],
+        options={"workspace": 1 << 30, "level": 3},
+    )
+
+
 # --- TensorRT-RTX --------------------------------------------------------------------------------
 
 
@@ -222,129 +221,3 @@ def test_a_gpu_that_rtx_has_no_target_for_is_left_to_rtx(rtx, full_bundle, engin
     gpu.info = dataclasses.replace(gpu.info, compute_capability=(9, 0))
     _engine.start("tensorrt_rtx", full_bundle, "fp16", "cuda", EngineOptions(engine_dir)).close()
     assert not hasattr(rtx.world, "aimed")
-
-
-# --- what is missing or too old ------------------------------------------------------------------
-
-
-def test_without_a_driver_tensorrt_is_never_touched(full_bundle, engine_dir, monkeypatch):
-    monkeypatch.setattr(_cuda, "driver_present", lambda: False)
-    monkeypatch.setattr(_engine, "load", lambda name: pytest.fail("TensorRT was loaded"))
-    with pytest.raises(errors.DriverError, match="no NVIDIA driver"):
-        start(full_bundle, engine_dir)
-
-
-@pytest.mark.parametrize("module", _engine.MODULES)
-def test_without_the_package_the_extra_is_named(module, gpu, monkeypatch):
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(errors.MissingDependencyError, match="pip install"):
-        _engine.load(module)
-
-
-def test_a_driver_older_than_the_packages_cuda_is_named_before_it_is_loaded(gpu, monkeypatch):
-    monkeypatch.setattr(_cuda, "driver_version", lambda: (12, 4))
-    monkeypatch.setattr(_engine, "_cuda_major", lambda module: 13)
-    monkeypatch.setitem(sys.modules, "tensorrt", _fake_tensorrt.make())
-    with pytest.raises(errors.DriverError, match=r"serves CUDA 12.4, but .* built for CUDA 13"):
-        _engine.load("tensorrt")
-    monkeypatch.setattr(_engine, "_cuda_major", lambda module: 12)
-    assert _engine.load("tensorrt").__name__ == "tensorrt"
-
-
-def test_a_tensorrt_that_is_too_old_is_named(gpu, monkeypatch):
-    old = types.ModuleType("tensorrt")
-    old.__version__ = "8.6.2"  # of JetPack 6.0
-    monkeypatch.setitem(sys.modules, "tensorrt", old)
-    with pytest.raises(errors.BackendError, match=r"8.6.2 is too old: install 10.3 .*JetPack 6.1"):
-        _engine.load("tensorrt")
-
-
-def test_an_empty_package_in_its_place_counts_as_missing(gpu, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorrt", types.ModuleType("tensorrt"))
-    with pytest.raises(errors.MissingDependencyError, match="needs NVIDIA's tensorrt"):
-        _engine.load("tensorrt")
-
-
-def test_without_filelock_the_extra_is_named(trt, full_bundle, engine_dir, monkeypatch):
-    monkeypatch.setitem(sys.modules, "filelock", None)
-    with pytest.raises(errors.MissingDependencyError, match="needs filelock"):
-        start(full_bundle, engine_dir)
-
-
-# --- several processes ---------------------------------------------------------------------------
-
-
-def _race(folder, engine_dir, barrier, results, hang):
-    gpu = _fake_gpu.FakeGpu()
-    trt = _fake_tensorrt.make(gpu=gpu)
-    _cuda.open_gpu = lambda index=0: gpu
-    _engine.load = lambda name: trt
-
-    def step(number):
-        if hang and number == 1:
-            results.put("building")
-            time.sleep(60)
-        time.sleep(0.1)
-
-    trt.world.during_build = step
-    barrier.wait()
-    start(bundle.load(folder), engine_dir).close()
-    results.put(len(trt.world.builds))
-
-
-def _processes(count, *arguments):
-    context = multiprocessing.get_context("spawn")
-    barrier, results = context.Barrier(count), context.Queue()
-    folder, engine_dir, hang = arguments
-    made = [
-        context.Process(target=_race, args=(folder, engine_dir, barrier, results, hang))
-        for _ in range(count)
-    ]
-    for process in made:
-        process.start()
-    return made, results, barrier  # which ends with its last reference
-
-
-def test_processes_that_start_at_once_build_once(full_folder, engine_dir):
-    made, results, _barrier = _processes(3, full_folder, engine_dir, False)
-    assert sorted(results.get(timeout=60) for _ in made) == [0, 0, 1]
-    for process in made:
-        process.join()
-        assert process.exitcode == 0
-
-
-def test_a_process_that_is_killed_while_it_builds_blocks_nobody(trt, full_folder, engine_dir):
-    (process,), results, _barrier = _processes(1, full_folder, engine_dir, True)
-    assert results.get(timeout=60) == "building"
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
-    start(bundle.load(full_folder), engine_dir).close()
-    assert len(trt.world.builds) == 1
-
-
-def test_ctrl_c_while_building_leaves_no_files_and_the_lock_free(trt, full_bundle, engine_dir):
-    def step(number):
-        if number == 1:
-            _thread.interrupt_main()
-            time.sleep(0.3)
-
-    trt.world.during_build = step
-    with pytest.raises(KeyboardInterrupt):
-        start(full_bundle, engine_dir)
-    assert not [path for path in engine_dir.iterdir() if path.suffix != ".lock"]
-    trt.world.during_build = lambda step: None
-    start(full_bundle, engine_dir).close()
-
-
-def test_wanted_holds_what_engines_depend_on(trt, full_bundle, gpu):
-    wanted = _engine.describe(trt, full_bundle, "fp16", gpu.info, BuildOptions(max_batch=16))
-    assert wanted == engine_cache.Wanted(
-        engine="tensorrt",
-        version=trt.__version__,
-        model="tiny",
-        graph="fp16",
-        graph_sha256=full_bundle.graphs["fp16"].sha256,
-        gpu={"name": "Orin", "compute_capability": [8, 7], "multiprocessors": 16, "memory_gib": 15},
-        profiles=[[p.low, p.best, p.high] for p in engines.BuildOptions(max_batch=16).profiles()],
-        options={"workspace": 1 << 30, "level": 3},
-    )

@@ -1,49 +1,19 @@
-"""The TensorRT backend over a double: order of calls, streams and buffers, errors, clean-up."""
+"""The TensorRT backend over a double: answers, batches in turn, errors, clean-up, threads."""
 
 from __future__ import annotations
 
 import gc
 import threading
-import warnings
 
 import _fake_gpu
 import _fake_tensorrt as fake
 import _tiny
 import numpy as np
 import pytest
+from tensorrt_double import MAX, SIZE, calls, make, pictures, plan_of
 
-from reid_edge import engines, errors
-from reid_edge.backends import _cuda_graph, tensorrt
-from reid_edge.backends.tensorrt import TensorRtBackend
-
-MAX = 16
-SIZE = (_tiny.HEIGHT, _tiny.WIDTH)
-
-
-def plan_of(trt, graph=None, most=MAX):
-    graph = graph or _tiny.model().SerializeToString()
-    options = engines.BuildOptions(max_batch=most)
-    return engines.build_engine(trt, graph, "fp16", SIZE, options).plan
-
-
-def make(trt, bundle, plan=None, **options):
-    return TensorRtBackend(trt, trt.world.gpu, bundle, plan or plan_of(trt), "fp16", **options)
-
-
-@pytest.fixture
-def backend(trt, full_bundle):
-    made = make(trt, full_bundle)
-    trt.world.log.clear()
-    yield made
-    made.close()
-
-
-def pictures(count, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (count, *SIZE, 3), np.uint8)
-
-
-def calls(trt, *kinds):
-    return [entry for entry in trt.world.log if entry[0] in kinds]
+from reid_edge import errors
+from reid_edge.backends import tensorrt
 
 
 @pytest.mark.parametrize("version", fake.VERSIONS)
@@ -62,22 +32,12 @@ def test_every_release_embeds_and_frees_all(full_bundle, version):
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 15, 16, 17, 32, 33, 100, 16 * 16 + 1, 600])
-def test_any_number_of_pictures_gives_each_its_own_embedding(backend, count):
+def test_any_number_of_pictures_gives_each_its_own_embedding(trt_backend, count):
     batch = pictures(count)
-    np.testing.assert_array_equal(backend.run(batch), fake.embedding_of(batch, _tiny.SIZE))
+    np.testing.assert_array_equal(trt_backend.run(batch), fake.embedding_of(batch, _tiny.SIZE))
 
 
-def test_one_call_is_copied_computed_and_copied_back_in_one_stream(backend, trt):
-    backend.run(pictures(3))
-    upload, execute, download, wait = calls(trt, "upload", "execute", "download", "wait")
-    stream = upload[1]
-    assert upload == ("upload", stream, 3 * SIZE[0] * SIZE[1] * 3)
-    assert execute == ("execute", stream, 3)
-    assert download == ("download", stream, 3 * _tiny.SIZE * 4)
-    assert wait == ("wait", stream)
-
-
-def test_neighbouring_batches_take_turns_so_that_copies_and_work_overlap(backend, trt):
+def test_neighbouring_batches_take_turns_so_that_copies_and_work_overlap(trt_backend, trt):
     filled = []
 
     def fill(rows, place):
@@ -85,7 +45,7 @@ def test_neighbouring_batches_take_turns_so_that_copies_and_work_overlap(backend
         filled.append(rows.__array_interface__["data"][0])
         rows[:] = pictures(len(rows))
 
-    backend.embed(4 * MAX, fill)
+    trt_backend.embed(4 * MAX, fill)
     order = [entry[0] for entry in calls(trt, "fill", "execute", "wait")]
     # The second batch is under way before the first is awaited, and so on.
     assert order[:6] == ["fill", "execute", "fill", "execute", "wait", "fill"]
@@ -94,62 +54,22 @@ def test_neighbouring_batches_take_turns_so_that_copies_and_work_overlap(backend
     assert filled[0] == filled[2] != filled[1] == filled[3]
 
 
-def test_memory_and_addresses_are_set_once(backend, trt):
-    backend.run(pictures(5 * MAX))
-    trt.world.log.clear()
-    backend.run(pictures(5 * MAX))
-    assert calls(trt, "make", "free", "address") == []
-
-
-def test_the_second_worker_is_made_only_when_a_call_has_a_second_batch(backend, trt):
-    backend.run(pictures(MAX))
-    assert calls(trt, "make") == []
-    backend.run(pictures(MAX + 1))
-    assert [entry[1] for entry in calls(trt, "make")] == ["stream", "buffer", "buffer", "context"]
-
-
-def test_small_batches_run_with_the_latency_profile_and_shapes_are_set_when_they_change(
-    backend, trt
-):
-    for count in (2, 2, 8, 9, 9, 1):
-        backend.run(pictures(count))
-    assert calls(trt, "profile", "shape") == [
-        ("profile", 0),
-        ("shape", 2),
-        ("shape", 8),
-        ("profile", 1),
-        ("shape", 9),
-        ("profile", 0),
-        ("shape", 1),
-    ]
-
-
-def test_pictures_are_written_straight_into_page_locked_memory(backend, trt):
-    (worker,) = backend._engine._workers
-
-    def fill(rows, place):
-        assert np.shares_memory(rows, worker.pictures)
-        rows[:] = 7
-
-    backend.embed(2, fill)
-
-
 # --- errors --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("at", [0, 1, 2, 3])
-def test_a_picture_that_cannot_be_read_leaves_nothing_under_way(backend, trt, at):
+def test_a_picture_that_cannot_be_read_leaves_nothing_under_way(trt_backend, trt, at):
     def fill(rows, place):
         if place.start == at * MAX:
             raise errors.ImageFileError("damaged")
         rows[:] = 1
 
     with pytest.raises(errors.ImageFileError, match="damaged"):
-        backend.embed(5 * MAX, fill)
+        trt_backend.embed(5 * MAX, fill)
     assert not any(stream.queue for stream in trt.world.gpu.streams.values())
     assert trt.world.gpu.depth == 0
     batch = pictures(3 * MAX, 5)
-    np.testing.assert_array_equal(backend.run(batch), fake.embedding_of(batch, _tiny.SIZE))
+    np.testing.assert_array_equal(trt_backend.run(batch), fake.embedding_of(batch, _tiny.SIZE))
 
 
 def test_an_error_of_cuda_comes_out_once_and_close_still_frees(trt, full_bundle):
@@ -159,23 +79,6 @@ def test_an_error_of_cuda_comes_out_once_and_close_still_frees(trt, full_bundle)
         backend.run(pictures(4 * MAX))
     backend.close()
     assert trt.world.gpu.live == set()
-
-
-def test_a_launch_that_is_refused_is_an_error(backend, monkeypatch):
-    context = backend._engine._workers[0]._contexts[0].context
-    monkeypatch.setattr(type(context), "execute_async_v3", lambda self, stream: False)
-    with pytest.raises(errors.BackendError, match="TensorRT failed"):
-        backend.run(pictures(1))
-
-
-def test_a_shape_that_is_refused_is_an_error_and_is_not_taken_for_set(backend, monkeypatch):
-    context = backend._engine._workers[0]._contexts[0].context
-    with monkeypatch.context() as patch:
-        patch.setattr(type(context), "set_input_shape", lambda self, name, shape: False)
-        for _ in range(2):
-            with pytest.raises(errors.BackendError, match="refuses a batch of 1"):
-                backend.run(pictures(1))
-    backend.run(pictures(1))
 
 
 def test_a_full_gpu_is_named_and_what_was_made_is_freed(trt, full_bundle):
@@ -289,21 +192,13 @@ def test_after_some_patience_exit_leaves_a_stuck_thread_its_memory(trt, full_bun
     backend._engine.close()
 
 
-def test_the_stages_of_a_batch_are_timed_apart(backend, trt):
-    assert set(backend.stages(4)) == {"h2d", "compute", "d2h"}
-    order = [entry[0] for entry in calls(trt, "upload", "execute", "download")]
-    assert order == ["upload", "execute", "download"]
-    with pytest.raises(errors.BackendError, match="1 to 16"):
-        backend.stages(17)
-
-
-def test_threads_take_turns_and_get_their_own_answers(backend, trt, monkeypatch):
+def test_threads_take_turns_and_get_their_own_answers(trt_backend, trt, monkeypatch):
     monkeypatch.setattr(tensorrt, "_TURN", 2)
     wrong = []
 
     def work(seed):
         batch = pictures(5 * MAX + seed, seed)
-        if not np.array_equal(backend.run(batch), fake.embedding_of(batch, _tiny.SIZE)):
+        if not np.array_equal(trt_backend.run(batch), fake.embedding_of(batch, _tiny.SIZE)):
             wrong.append(seed)
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
@@ -338,65 +233,3 @@ def test_closing_while_others_embed_ends_in_results_or_a_clear_error(trt, full_b
         thread.join()
     assert odd == []
     assert trt.world.gpu.live == set()
-
-
-# --- CUDA graphs ---------------------------------------------------------------------------------
-
-
-class Recorded:
-    """What `capture` gives: the work that was recorded, as it was then."""
-
-    def __init__(self, gpu, stream, work):
-        self.log, self.queue = gpu.log, gpu.streams[stream].queue
-        assert self.queue == [], "work was under way"
-        work()
-        self.recorded = self.queue[:]
-        self.queue.clear()
-
-    def launch(self, stream):
-        self.log.append(("replay",))
-        self.queue.extend(self.recorded)
-
-    def free(self):
-        self.log.append(("free graph",))
-
-
-@pytest.fixture
-def recorded(trt, monkeypatch):
-    monkeypatch.setattr(_cuda_graph, "require", lambda: None)
-    monkeypatch.setattr(
-        _cuda_graph, "capture", lambda stream, work: Recorded(trt.world.gpu, stream, work)
-    )
-
-
-def test_with_cuda_graphs_each_bucket_is_recorded_once_and_replayed(trt, full_bundle, recorded):
-    backend = make(trt, full_bundle, cuda_graphs=True)
-    for count in (3, 4, 16, 3, 11, 2, 40):
-        batch = pictures(count, count)
-        expected = fake.embedding_of(batch, _tiny.SIZE)
-        np.testing.assert_array_equal(backend.run(batch), expected)
-    assert len(calls(trt, "replay")) == 9  # 40 are three batches
-    # The first worker met 4, 16, 2 and 8 pictures, the second 16: each in a context of its own.
-    assert [entry[1] for entry in calls(trt, "shape")] == [4, 16, 2, 16, 8]
-    trt.world.log.clear()
-    backend.close()
-    assert next(entry[0] for entry in calls(trt, "free graph", "free")) == "free graph"
-    assert len(calls(trt, "free graph")) == 5
-    assert trt.world.gpu.live == set()
-
-
-def test_cuda_graphs_without_cuda_bindings_are_refused_at_once(trt, full_bundle, monkeypatch):
-    def absent():
-        raise errors.MissingDependencyError("pip install cuda-bindings")
-
-    monkeypatch.setattr(_cuda_graph, "require", absent)
-    with pytest.raises(errors.MissingDependencyError, match="cuda-bindings"):
-        make(trt, full_bundle, cuda_graphs=True)
-    assert trt.world.gpu.live == set()
-
-
-def test_cuda_graphs_are_off_unless_asked_for(backend, trt, recorded):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        backend.run(pictures(3))
-    assert calls(trt, "replay") == []
