@@ -1,4 +1,4 @@
-"""A bundle with all four graphs, where engines go, and TensorRT over a double."""
+"""Bundles, where engines go, TensorRT over a double, and choosing without starting."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import _tiny
 import pytest
 from tensorrt_double import make
 
-from reid_edge import bundle
+from reid_edge import bundle, errors
+from reid_edge.backends import _choose, _cuda, _processor
 
 
 @pytest.fixture
@@ -31,3 +32,45 @@ def trt_backend(trt, full_bundle):
     trt.world.log.clear()
     yield made
     made.close()
+
+
+@pytest.fixture
+def tiny_bundle(tiny_folder):
+    return bundle.load(tiny_folder)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Record what would be started; names in `broken` fail."""
+
+    class Started(list):
+        broken = ()
+
+        def start(self, name, found, graph, device, engine):
+            self.append((name, graph, device))
+            if (name, device) in self.broken:
+                raise errors.BackendError(f"{name} is broken")
+
+            class Fake:
+                pass
+
+            fake = Fake()
+            fake.name, fake.device = name, device
+            return fake
+
+    record = Started()
+    monkeypatch.setattr(_choose, "_start", record.start)
+    return record
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """Pretend that a driver and packages are there, or not."""
+
+    def pretend(driver, package=True, tensorrt=False, fast_int8=True):
+        monkeypatch.setattr(_cuda, "driver_present", lambda: driver)
+        monkeypatch.setattr(_choose, "_onnxruntime_has_cuda", lambda: package)
+        monkeypatch.setattr(_choose, "_has_tensorrt", lambda: tensorrt)
+        monkeypatch.setattr(_processor, "has_fast_int8", lambda: fast_int8)
+
+    return pretend

@@ -1,0 +1,124 @@
+"""Which graph serves a request, and what is refused; no engine runs here."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from reid_edge import backends, errors
+
+PASSED = {"fp16": True, "int8": True, "int8_fp16": True}
+
+
+def with_graphs(found, default, **gates):
+    graphs = dict.fromkeys(("fp32", "fp16", "int8", "int8_fp16"), found.graphs["fp32"])
+    return dataclasses.replace(found, graphs=graphs, default_precision=default, gates=gates)
+
+
+@pytest.mark.parametrize("precision", ["int4", "", "FP32", None])
+def test_an_unknown_precision_lists_the_known_ones(tiny_bundle, precision):
+    with pytest.raises(errors.UnknownPrecisionError, match="give auto, fp32, fp16, int8"):
+        backends.choose(tiny_bundle, precision=precision)
+
+
+def test_fp16_on_a_cpu_is_refused_with_the_reason(tiny_bundle, started, cuda):
+    cuda(False)
+    with pytest.raises(errors.PrecisionUnavailableError, match=r"CPUs would .*precision='fp32'"):
+        backends.choose(with_graphs(tiny_bundle, "fp32"), precision="fp16")
+    assert started == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "precision", "graph"),
+    [
+        ("openvino", "cpu", "fp32", "fp32"),
+        ("openvino", "cpu", "int8", "int8"),
+        ("onnxruntime", "cpu", "int8", "int8"),
+        ("onnxruntime", "cuda", "fp16", "fp16"),
+        ("tensorrt", "cuda", "fp32", "fp32"),
+        ("tensorrt", "cuda", "fp16", "fp16"),
+        ("tensorrt", "cuda", "int8", "int8_fp16"),
+        ("tensorrt_rtx", "cuda", "int8", "int8_fp16"),
+        ("openvino", "cpu", "auto", "int8"),
+        ("onnxruntime", "cpu", "auto", "fp32"),
+        ("onnxruntime", "cuda", "auto", "fp16"),
+        ("tensorrt", "cuda", "auto", "fp16"),
+    ],
+)
+def test_each_place_takes_the_graph_that_suits_it(
+    tiny_bundle, started, cuda, backend, device, precision, graph
+):
+    cuda(True)
+    backends.choose(with_graphs(tiny_bundle, "auto", **PASSED), backend, precision, device)
+    assert started == [(backend, graph, device)]
+
+
+@pytest.mark.parametrize(
+    ("gates", "fast_int8", "expected"),
+    [
+        ({"int8": True}, True, "int8"),
+        ({"int8": True}, False, "fp32"),
+        ({"int8": False}, True, "fp32"),
+        ({"int8_fp16": True}, True, "fp32"),
+        ({}, True, "fp32"),
+    ],
+)
+def test_auto_takes_only_what_passed_its_gate_and_what_the_processor_has(
+    tiny_bundle, started, cuda, gates, fast_int8, expected
+):
+    cuda(False, fast_int8=fast_int8)
+    backends.choose(with_graphs(tiny_bundle, "auto", **gates))
+    assert started == [("openvino", expected, "cpu")]
+
+
+def test_auto_follows_the_bundles_default(tiny_bundle, started, cuda):
+    cuda(False)
+    backends.choose(with_graphs(tiny_bundle, "fp32", **PASSED))
+    assert started == [("openvino", "fp32", "cpu")]
+
+
+@pytest.mark.parametrize(
+    ("gates", "state"), [({"int8": False}, "failed"), ({}, "has not been put to")]
+)
+def test_what_did_not_pass_its_gate_runs_only_on_request(tiny_bundle, started, cuda, gates, state):
+    cuda(False)
+    found = with_graphs(tiny_bundle, "auto", **gates)
+    with pytest.raises(errors.PrecisionUnavailableError, match=f"{state} the accuracy gate"):
+        backends.choose(found, precision="int8")
+    assert started == []
+    backends.choose(found, precision="int8", allow_unverified=True)
+    assert started == [("openvino", "int8", "cpu")]
+
+
+def test_int8_on_a_cpu_without_vnni_is_refused_with_the_reason(tiny_bundle, started, cuda):
+    cuda(False, fast_int8=False)
+    found = with_graphs(tiny_bundle, "auto", **PASSED)
+    with pytest.raises(errors.PrecisionUnavailableError, match="VNNI or AMX"):
+        backends.choose(found, precision="int8")
+    backends.choose(found, precision="int8", allow_unverified=True)
+    assert started == [("openvino", "int8", "cpu")]
+
+
+def test_int8_through_onnx_runtime_on_a_gpu_is_refused_with_the_reason(tiny_bundle, started, cuda):
+    cuda(True)
+    found = with_graphs(tiny_bundle, "auto", **PASSED)
+    with pytest.raises(errors.PrecisionUnavailableError, match="use backend='tensorrt'"):
+        backends.choose(found, "onnxruntime", "int8", "cuda")
+
+
+def test_places_that_do_not_offer_the_precision_are_passed_over_in_silence(
+    tiny_bundle, started, cuda
+):
+    cuda(True)
+    backends.choose(with_graphs(tiny_bundle, "auto", **PASSED), precision="int8")
+    assert started == [("openvino", "int8", "cpu")]
+
+
+def test_where_a_gpu_fails_and_the_cpu_does_not_offer_it_the_gpus_error_comes_out(
+    tiny_bundle, started, cuda
+):
+    cuda(True)
+    started.broken = (("onnxruntime", "cuda"),)
+    with pytest.raises(errors.BackendError, match="onnxruntime is broken"):
+        backends.choose(with_graphs(tiny_bundle, "auto", **PASSED), precision="fp16")
