@@ -43,3 +43,12 @@ def store(path):
     found = Store(path, gallery_files.SPACE)
     yield found
     found.close()
+
+
+@pytest.fixture
+def enrolled(path):
+    """A closed file with one person."""
+    store = Store(path, gallery_files.SPACE)
+    gallery_files.put(store, "anna", gallery_files.rows(3), "door", 1.0)
+    store.close()
+    return path

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 
 from reid_edge.gallery.space import Space
 from reid_edge.gallery.store import Store
 
+ROOT = Path(__file__).parents[2]
 SIZE = 8
 SPACE = Space("f" * 64, "tiny", SIZE)
 
@@ -35,3 +41,18 @@ def content(path, space=SPACE):
             }
     finally:
         store.close()
+
+
+def python(code, *arguments):
+    """A process of its own with the store, but without a model."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}",
+            "OPENBLAS_NUM_THREADS": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

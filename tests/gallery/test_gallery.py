@@ -1,21 +1,18 @@
+"""Enrolling, identifying, removing, and the life of a gallery."""
+
 from __future__ import annotations
 
-import io
-import json
-import math
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 
 import _tiny
-import gallery_files
 import numpy as np
 import pytest
 from gallery_files import rows
 
 from reid_edge import Gallery, errors
-from reid_edge.gallery.search import Index
 
 PICTURES = [_tiny.picture(seed) for seed in range(6)]
 
@@ -134,93 +131,6 @@ def test_ids_are_never_given_again(gallery):
     assert min(gallery.add("anna", rows(3))) > max(first)
 
 
-@pytest.mark.parametrize(
-    ("call", "error"),
-    [
-        (lambda g: g.remove("x"), errors.UnknownIdentityError),
-        (lambda g: g.rename("x", "y"), errors.UnknownIdentityError),
-        (lambda g: g.merge("anna", "x"), errors.UnknownIdentityError),
-        (lambda g: g.merge("x", "anna"), errors.UnknownIdentityError),
-        (lambda g: g.merge("anna", "anna"), errors.OptionError),
-        (lambda g: g.rename("anna", "ben"), errors.IdentityExistsError),
-        (lambda g: g.rename("anna", ""), errors.OptionError),
-        (lambda g: g.add("", rows(1)), errors.OptionError),
-        (lambda g: g.add("x" * 201, rows(1)), errors.OptionError),
-        (lambda g: g.add("a\udcff", rows(1)), errors.OptionError),
-        (lambda g: g.add(7, rows(1)), errors.OptionError),
-        (lambda g: g.add(" anna", rows(1)), errors.OptionError),
-        (lambda g: g.rename("anna", "an\nna"), errors.OptionError),
-        (lambda g: g.add("x", rows(1), camera="door\t"), errors.OptionError),
-        (lambda g: g.add("x", rows(1), camera=""), errors.OptionError),
-        (lambda g: g.add("x", rows(1), time=math.nan), errors.OptionError),
-        (lambda g: g.add("x", rows(1), time=datetime(2026, 1, 1)), errors.OptionError),
-        (lambda g: g.add("x", rows(2), camera=["a"]), errors.LengthMismatchError),
-        (lambda g: g.add("x", rows(1), keep_thumbnails=True), errors.OptionError),
-        (lambda g: g.add("x", rows(1) * 2), errors.EmbeddingError),
-        (lambda g: g.add("x", rows(1) * np.nan), errors.EmbeddingError),
-        (lambda g: g.add("x", rows(1, size=9)), errors.EmbeddingError),
-        (lambda g: g.add("x", np.ones((1, 8), int)), errors.EmbeddingError),
-        (lambda g: g.add("x", np.empty((0, 8), np.float32)), errors.EmbeddingError),
-        (lambda g: g.add("x", [rows(1)[0], rows(1, size=9)[0]]), errors.EmbeddingError),
-        (lambda g: g.add("x", []), errors.EmptyInputError),
-        (lambda g: g.identify("a.jpg"), errors.InputError),
-        (lambda g: g.identify(rows(1), top=0), errors.OptionError),
-        (lambda g: g.identify(rows(1), fpir=0), errors.OptionError),
-        (lambda g: g.identify(rows(1), fpir=1e-17), errors.OptionError),
-        (lambda g: g.identify(rows(1), fpir=5e-324), errors.OptionError),
-        (lambda g: g.identify(rows(1), fpir=0.6), errors.OptionError),
-        (lambda g: g.identify(rows(1), fpir=math.nan), errors.OptionError),
-        (lambda g: g.identify(rows(1), threshold=1.5), errors.OptionError),
-        (lambda g: g.export("people.pkl"), errors.OptionError),
-        (lambda g: g.export("no/such/folder.npz"), errors.GalleryWriteError),
-        (lambda g: g.export(g.path), errors.OptionError),
-        (lambda g: g.export(f"{g.path}-wal"), errors.OptionError),
-    ],
-)
-def test_what_cannot_be_done_is_refused_and_changes_nothing(gallery, call, error):
-    gallery.add("anna", rows(2)), gallery.add("ben", rows(1, seed=1))
-    before = gallery.enrolled()
-    with pytest.raises(error) as told:
-        call(gallery)
-    assert len(str(told.value)) > 20
-    assert gallery.enrolled() == before
-    assert gallery.identities() == ["anna", "ben"]
-
-
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda g: g.add(5, rows(1)), "identity: must be text"),
-        (lambda g: g.add("anna ", rows(1)), "white space"),
-        (lambda g: g.add("an\x1bna", rows(1)), "control characters"),
-        (lambda g: g.add("anna", rows(1), time=datetime(2026, 1, 1)), "has no time zone"),
-    ],
-)
-def test_what_is_wrong_with_a_name_or_a_time_is_said(gallery, call, says):
-    with pytest.raises(errors.OptionError, match=says):
-        call(gallery)
-
-
-def test_older_files_may_hold_names_that_are_refused_now(path, rated_folder, gallery):
-    gallery_files.put(gallery._view.store, "anna ", rows(1), "door\t")
-    with Gallery(path, rated_folder) as again:
-        assert again.identify(rows(1))[0].candidates[0].camera == "door\t"
-        again.rename("anna ", "anna")
-        assert again.identities() == ["anna"]
-
-
-def test_an_empty_gallery_has_no_one_to_compare_with(gallery):
-    assert (len(gallery), gallery.identities(), gallery.enrolled()) == (0, [], [])
-    assert bool(gallery)
-    for call in (gallery.threshold, lambda: gallery.identify(rows(1))):
-        with pytest.raises(errors.EmptyGalleryError, match="add"):
-            call()
-    gallery.add("anna", rows(1))
-    gallery.remove("anna")
-    with pytest.raises(errors.EmptyGalleryError):
-        gallery.identify(rows(1))
-
-
 def test_a_closed_gallery_says_so(gallery):
     gallery.close()
     gallery.close()
@@ -237,19 +147,6 @@ def test_a_closed_gallery_starts_no_model(gallery):
     assert gallery._reid is None
 
 
-def test_an_asymmetric_head_is_refused_with_the_reason(concat_folder, path):
-    with pytest.raises(errors.GalleryModelError, match=r"scores \(a, b\) otherwise than \(b, a\)"):
-        Gallery(path, concat_folder)
-    assert not path.exists()
-
-
-def test_embeddings_of_another_model_are_refused(gallery, path, tmp_path):
-    gallery.add("anna", rows(1))
-    other = _tiny.write(tmp_path / "other", _tiny.model(size=8, drops_last=True))
-    with pytest.raises(errors.GalleryModelError, match="another model"):
-        Gallery(path, other)
-
-
 def test_all_precisions_of_a_bundle_share_a_gallery_and_so_does_another_calibration(path, tmp_path):
     content = _tiny.model().SerializeToString()
     one = _tiny.write(tmp_path / "one", content)
@@ -262,52 +159,6 @@ def test_all_precisions_of_a_bundle_share_a_gallery_and_so_does_another_calibrat
     for folder in (several, anew):
         with Gallery(path, folder) as gallery:
             assert gallery.identities() == ["anna"]
-
-
-def test_export_is_data_only_and_complete(gallery, tmp_path):
-    gallery.add("anna", rows(2), camera="é", time=[1, None]), gallery.add("ben", rows(1, seed=1))
-    gallery.export(tmp_path / "out.npz")
-    gallery.export(tmp_path / "out.json")
-    with np.load(tmp_path / "out.npz", allow_pickle=False) as found:
-        assert found["embeddings"].tolist() == np.concatenate([rows(2), rows(1, seed=1)]).tolist()
-        assert json.loads(found["identities"].tobytes()) == ["anna", "anna", "ben"]
-        assert json.loads(found["cameras"].tobytes()) == ["é", "é", None]
-        assert found["times"][0] == 1
-        assert np.isnan(found["times"][1:]).all()
-        assert json.loads(found["about"].tobytes())["fingerprint"] == gallery.info()["fingerprint"]
-    found = json.loads((tmp_path / "out.json").read_text())
-    assert found["schema"] == "reid_edge.gallery"
-    assert [one["identity"] for one in found["pictures"]] == ["anna", "anna", "ben"]
-    assert (
-        np.array(found["pictures"][2]["embedding"], np.float32).tolist()
-        == rows(1, seed=1)[0].tolist()
-    )
-    assert stat.S_IMODE((tmp_path / "out.npz").stat().st_mode) == 0o600
-
-
-def test_an_export_that_fails_leaves_the_older_one(gallery, tmp_path, monkeypatch):
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
-    gallery.add("anna", rows(2))
-    gallery.export(tmp_path / "out.json")
-    before = (tmp_path / "out.json").read_bytes()
-    monkeypatch.setattr(Index, "picture", fail)
-    with pytest.raises(errors.GalleryWriteError, match="No space left"):
-        gallery.export(tmp_path / "out.json")
-    assert (tmp_path / "out.json").read_bytes() == before
-    assert not list(tmp_path.glob(".*"))
-
-
-@pytest.mark.parametrize("ending", ["npz", "json"])
-def test_a_gallery_of_no_one_may_be_exported(gallery, tmp_path, ending):
-    out = tmp_path / f"out.{ending}"
-    gallery.export(out)
-    if ending == "npz":
-        with np.load(out) as found:
-            assert found["embeddings"].shape == (0, 8)
-    else:
-        assert json.loads(out.read_text())["pictures"] == []
 
 
 def test_the_working_folder_may_change(tmp_path, monkeypatch, rated_folder):
@@ -394,8 +245,3 @@ def test_a_database_error_in_memory_is_ours_too(rated_folder):
         with pytest.raises(errors.GalleryFileError, match="the gallery"):
             gallery.add("anna", rows(1))
         assert not database.in_transaction
-
-
-def test_no_path_is_no_path(rated_folder):
-    with pytest.raises(errors.OptionError, match="path"):
-        Gallery(io.BytesIO(), rated_folder)

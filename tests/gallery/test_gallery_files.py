@@ -1,23 +1,18 @@
-"""Files that are no gallery, hostile ones, full disks and other processes."""
+"""Files that are no gallery, hostile ones, moved ones and full disks."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import gallery_files
 import numpy as np
 import pytest
-from gallery_files import SPACE, put, rows
+from gallery_files import SPACE, put, python, rows
 
 from reid_edge import errors
-from reid_edge.gallery import connection
 from reid_edge.gallery.store import Store
-
-ROOT = Path(__file__).parents[2]
 
 
 def change(path, *statements):
@@ -26,30 +21,6 @@ def change(path, *statements):
     for statement in statements:
         database.execute(statement)
     database.close()
-
-
-def python(code, *arguments):
-    """A process of its own with the store, but without a model."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env={
-            **os.environ,
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}",
-            "OPENBLAS_NUM_THREADS": "1",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@pytest.fixture
-def enrolled(path):
-    """A closed file with one person."""
-    store = Store(path, SPACE)
-    put(store, "anna", rows(3), "door", 1.0)
-    store.close()
-    return path
 
 
 def refused(path, error=errors.GalleryFileError, match=None):
@@ -198,39 +169,6 @@ def test_links_lead_to_one_gallery(enrolled, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["link.db", "people.db"]
 
 
-FORK = """
-import os, sys
-from pathlib import Path
-import gallery_files
-from reid_edge.errors import GalleryError
-from reid_edge.gallery.store import Store
-path = Path(sys.argv[1])
-store = Store(path, gallery_files.SPACE)
-gallery_files.put(store, "anna", gallery_files.rows(1))
-if os.fork() == 0:
-    try:
-        gallery_files.put(store, "lost", gallery_files.rows(1))
-    except GalleryError as error:
-        print(error, flush=True)
-    store.close()
-    anew = Store(path, gallery_files.SPACE)
-    gallery_files.put(anew, "child", gallery_files.rows(1))
-    anew.close()
-    os._exit(0)
-os.wait()
-gallery_files.put(store, "parent", gallery_files.rows(1))
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_process_has_to_open_it_anew(path):
-    out, err = python(FORK, path).communicate(timeout=120)
-    assert err == ""
-    assert "before this process was forked" in out
-    names = sorted(name for name, _ in gallery_files.content(path).values())
-    assert names == ["anna", "child", "parent"]
-
-
 def test_damaged_pages_are_an_error_of_ours(path):
     store = Store(path, SPACE)
     put(store, "anna", rows(400))
@@ -294,70 +232,3 @@ def test_a_write_that_the_system_refuses_keeps_nothing_of_the_addition(path):
     assert "nothing of this change was kept" in message
     assert int(added) > 3
     assert len(gallery_files.content(path)) == int(added)
-
-
-def test_another_writer_is_waited_for_and_then_told_of(enrolled, monkeypatch):
-    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.1)
-    store = Store(enrolled, SPACE)
-    other = sqlite3.connect(enrolled, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(errors.GalleryBusyError, match="locked"):
-        put(store, "ben", rows(1))
-    assert [one.identity for one in store.enrolled()] == ["anna"]  # reading goes on
-    other.execute("ROLLBACK")
-    put(store, "ben", rows(1))
-    other.close()
-    store.close()
-
-
-READER = """
-import sys, time
-from pathlib import Path
-import gallery_files
-from reid_edge.gallery.store import Store
-store = Store(Path(sys.argv[1]), gallery_files.SPACE)
-last, pictures, edits, seen, until = 0, {}, -1, -1, time.monotonic() + 100
-while len(pictures) < int(sys.argv[2]) and time.monotonic() < until:
-    version = store.version()
-    if version == seen:
-        continue
-    seen = version
-    with store.snapshot():
-        edits, names, parts = store.read(last, edits)
-        for part in parts:
-            for owner in part.owners:
-                pictures[names[int(owner)]] = pictures.get(names[int(owner)], 0) + 1
-            last = int(part.ids[-1])
-    assert set(pictures.values()) <= {3}, "half of an addition was seen"
-print(len(pictures))
-"""
-
-
-def test_two_processes_read_while_two_write(path):
-    Store(path, SPACE).close()
-    readers = [python(READER, path, 100) for _ in range(2)]
-    writers = [Store(path, SPACE) for _ in range(2)]
-    for turn in range(100):
-        put(writers[turn % 2], f"{turn}", rows(3, turn))
-    for reader in readers:
-        out, err = reader.communicate(timeout=120)
-        assert (out, err) == ("100\n", "")
-    for writer in writers:
-        writer.close()
-
-
-OPENER = """
-import sys
-from pathlib import Path
-import gallery_files
-from reid_edge.gallery.store import Store
-store = Store(Path(sys.argv[1]), gallery_files.SPACE)
-gallery_files.put(store, sys.argv[2], gallery_files.rows(1))
-"""
-
-
-def test_several_processes_may_make_one_file_at_once(path):
-    processes = [python(OPENER, path, number) for number in range(4)]
-    for process in processes:
-        assert process.communicate(timeout=120) == ("", "")
-    assert sorted(name for name, _ in gallery_files.content(path).values()) == list("0123")
