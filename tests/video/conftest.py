@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from reid_edge import cli
+
 WIDTH, HEIGHT, FRAMES = 96, 64, 12
 
 
@@ -68,3 +70,15 @@ def without(monkeypatch):
     missing = []
     monkeypatch.setattr(cv2, "VideoCapture", Capture)
     return lambda *names: missing.extend(names)
+
+
+@pytest.fixture
+def run(tiny_folder, capsys):
+    """Run `video` with the tiny model: its arguments -> exit code, output, errors."""
+
+    def run(*arguments, model=tiny_folder):
+        code = cli.main(["video", *map(str, arguments), "--model", str(model)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

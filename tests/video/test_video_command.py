@@ -6,28 +6,17 @@ import _thread
 import json
 import signal
 from pathlib import Path
-from types import SimpleNamespace
 
 import _tiny
 import cv2
 import numpy as np
 import pytest
 
-from reid_edge import Gallery, cli
+from reid_edge import Gallery
 from reid_edge.errors import VideoError
-from reid_edge.video import Track, boxes, command
+from reid_edge.video import boxes, command
 from reid_edge.video.drawing import colour
 from reid_edge.video.naming import Names
-
-
-@pytest.fixture
-def run(tiny_folder, capsys):
-    def run(*arguments, model=tiny_folder):
-        code = cli.main(["video", *map(str, arguments), "--model", str(model)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def frames_of(path):
@@ -136,63 +125,6 @@ def test_boxes_of_another_video(run, clip, tmp_path):
     assert "belong together" in err
 
 
-def test_the_least_confidence(run, clip, mot, tmp_path):
-    boxes_file = mot(extra="3,1,10,10,20,20,0.2\n")
-    out = tmp_path / "o.txt"
-    _, printed, _ = run(clip(), "--boxes", boxes_file, "--mot", out, "--min-confidence", "0.5")
-    assert "24 boxes" in printed
-    code, _, err = run(clip(), "--boxes", boxes_file, "--mot", out, "--min-confidence", "2")
-    assert code == 1
-    assert "--min-confidence" in err
-
-
-def test_wrong_usage(run, clip, mot, tmp_path, concat_folder):
-    video, truth = clip(), mot()
-    for arguments, says in (
-        ([], "nothing to write"),
-        (["--out", video], "is the video"),
-        (["--mot", truth], "is the boxes"),
-        (["--out", tmp_path / "o.avi", "--json", tmp_path / "o.avi"], "is --out"),
-        (["--out", tmp_path / "o.mkv", "--association", "iou"], "name it .mp4 or .avi"),
-        (["--mot", tmp_path / "o.txt", "--fpir", "0.1"], "--fpir goes with --gallery"),
-    ):
-        code, _, err = run(video, "--boxes", truth, *arguments)
-        assert code == 2
-        assert says in err
-    people = tmp_path / "people.db"
-    people.touch()
-    for end in ("-wal", "-shm", "-journal"):  # SQLite's own, in which the newest people may be
-        arguments = ("--json", f"{people}{end}", "--gallery", people)
-        code, _, err = run(video, "--boxes", truth, *arguments)
-        assert code == 2
-        assert "is the gallery" in err
-    link = tmp_path / "link.avi"
-    link.symlink_to(video)
-    assert run(video, "--boxes", truth, "--out", link)[0] == 2
-    code, _, err = run(video, "--boxes", truth, "--mot", tmp_path / "o.txt", model=concat_folder)
-    assert code == 2
-    assert "no mean" in err
-    assert not (tmp_path / "o.txt").exists()
-
-
-def test_a_gallery_that_is_none_is_an_error_that_says_what_to_do(run, clip, mot, tmp_path):
-    video, truth, missing, notes = clip(), mot(), tmp_path / "none.db", tmp_path / "notes.txt"
-    notes.write_text("people whom I know\n" * 100)
-    options = ("--boxes", truth, "--mot", tmp_path / "o.txt", "--gallery")
-    code, _, err = run(video, *options, missing)
-    assert (code, missing.exists()) == (1, False)
-    assert "python -m reid_edge gallery FILE --add NAME PICTURE" in err
-    code, _, err = run(video, *options, notes)
-    assert code == 1
-    assert err.endswith("give the path of a gallery\n")
-
-
-def test_an_address_is_shown_as_it_was_given(run, mot, tmp_path):
-    code, _, err = run("http://host/in.mp4", "--boxes", mot(), "--mot", tmp_path / "o.txt")
-    assert code == 1
-    assert "http://host/in.mp4: URLs are not read; download" in err
-
-
 def test_one_of_a_kind_is_counted_as_one(run, clip, tmp_path):
     truth = tmp_path / "gt.txt"
     truth.write_text("1,7,8,16,12,32,1\n")
@@ -264,24 +196,6 @@ def test_sigterm_leaves_nothing(run, clip, mot, tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-class FakeGallery:
-    """Knows whoever looks like the first axis."""
-
-    def __init__(self):
-        self.asked = 0
-
-    def identify(self, embeddings, top, fpir):
-        assert (top, fpir) == (1, 0.02)
-        self.asked += len(embeddings)
-        return [
-            SimpleNamespace(
-                identity="anna" if row[0] > 0.5 else None,
-                candidates=[SimpleNamespace(identity="anna", score=float(row[0]))],
-            )
-            for row in embeddings
-        ]
-
-
 def test_a_gallery_names_whom_it_knows(run, clip, mot, tmp_path, tiny):
     limits = {"far_1e-2": 0.85, "far_1e-3": 0.9}
     model = _tiny.write(
@@ -311,33 +225,6 @@ def test_an_empty_gallery_is_said_to_be_empty(run, clip, mot, tmp_path, tiny):
     assert code == 1
     assert err.startswith("error: ")
     assert not out.exists()
-
-
-def seen(number, look, views=1):
-    return Track(number, np.zeros(4, np.float32), 1, 1, 0.0, np.array(look, np.float32), views)
-
-
-def test_names_come_from_the_gallery_and_nobody_is_there_twice():
-    gallery = FakeGallery()
-    names = Names(gallery, 0.02)
-    people = [seen(1, [0.6, 0.8]), seen(2, [1, 0]), seen(3, [0, 1])]
-    names.name(people)
-    assert [track.identity for track in people] == [None, "anna", None]
-    assert people[1].identity_score == 1
-    assert gallery.asked == 3
-
-
-def test_a_track_is_looked_up_now_and_then_and_may_become_unknown_again():
-    gallery = FakeGallery()
-    names = Names(gallery, 0.02)
-    person = seen(1, [1, 0])
-    for views in range(1, 33):
-        person.views = views
-        names.name([person])
-    assert gallery.asked == 6  # at 1, 2, 4, 8, 16, 32
-    person.embedding, person.views = np.array([0, 1], np.float32), 48
-    names.name([person])
-    assert (person.identity, person.identity_score) == (None, None)
 
 
 def test_the_package_loads_no_opencv(tmp_path):
