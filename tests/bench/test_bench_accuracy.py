@@ -78,6 +78,17 @@ def test_pictures_that_cannot_be_read_are_named_and_left_out(tiny, people):
     assert {name: found.section["figures"][name] for name in expected} == pytest.approx(expected)
 
 
+def test_beside_a_damaged_picture_the_others_are_cached(counting, people, private_cache):
+    reid, counter = counting
+    (people / "0001_c1s1_000002_00.png").write_bytes(b"no picture")
+    first = measured(reid, f"folder:{people}", folder())
+    passes = counter.passes
+    second = measured(reid, f"folder:{people}", folder())
+    assert counter.passes == passes
+    assert (second.section["skipped"], second.section["embeddings_from_cache"]) == (1, 23)
+    assert second.section["figures"] == first.section["figures"]
+
+
 def test_a_picture_that_is_gone_is_left_out_too(tiny, people):
     task = open_task(f"folder:{people}")
     task.paths[0].unlink()
