@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 
 import _tiny
@@ -189,13 +188,3 @@ def test_the_default_model_is_a_shipped_one(tmp_path, monkeypatch):
     monkeypatch.setattr(bundle, "_MODELS", tmp_path)
     folder = _tiny.write(tmp_path / bundle.DEFAULT_MODEL)
     assert bundle.find(None) == folder
-
-
-def test_every_shipped_model_is_whole():
-    if bundle.DEFAULT_MODEL not in bundle.shipped():
-        pytest.skip("this checkout has no default model yet")
-    for name in bundle.shipped():
-        found = bundle.load(bundle.find(name))
-        assert found.name == name
-        for graph in found.graphs.values():
-            assert hashlib.sha256(graph.read()).hexdigest() == graph.sha256

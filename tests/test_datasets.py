@@ -136,10 +136,11 @@ def test_one_camera_only_cannot_be_a_test():
         datasets.one_query_per_camera(samples((1, 1), (2, 1), (2, 1)))
 
 
-def test_people_with_one_picture_a_camera_cannot_be_measured(touch):
-    folder = touch("0001_c1_1.jpg", "0001_c2_1.jpg", "0002_c1_1.jpg", "0002_c2_1.jpg")
-    with pytest.raises(DatasetError, match="needs a second picture"):
-        datasets.open_test(f"folder:{folder}")
+def test_of_people_with_one_picture_a_camera_the_first_asks():
+    people = samples((1, 2), (1, 1), (2, 1), (2, 2), (2, 3), (3, 1), (3, 2), (3, 2), (4, 1))
+    test = datasets.one_query_per_camera(people)
+    assert [sample.path for sample in test.query] == ["0", "2", "5", "6"]
+    assert [sample.path for sample in test.gallery] == ["1", "3", "4", "7", "8"]
 
 
 def test_a_home_folder_behind_the_colon_is_found(touch, monkeypatch):

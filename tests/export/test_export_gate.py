@@ -108,7 +108,8 @@ def test_low_scores_are_not_all_as_good_as_the_first():
 
 
 @pytest.mark.parametrize(
-    ("people", "pictures", "enough"), [(8, 2, True), (7, 2, False), (1, 9, False), (40, 1, False)]
+    ("people", "pictures", "enough"),
+    [(8, 2, True), (7, 2, False), (1, 9, False), (16, 1, True), (15, 1, False)],
 )
 def test_labelled_pictures_must_be_enough(people, pictures, enough):
     samples = [
@@ -119,7 +120,7 @@ def test_labelled_pictures_must_be_enough(people, pictures, enough):
     ]
     if enough:
         return check_labelled(samples)
-    with pytest.raises(DatasetError, match=r"too few to judge on|no query has a match"):
+    with pytest.raises(DatasetError, match="too few to judge on"):
         check_labelled(samples)
     return None
 

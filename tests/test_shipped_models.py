@@ -1,0 +1,51 @@
+"""What comes in the box: whole, and described by a card that is of this very version."""
+
+import hashlib
+
+import pytest
+
+from reid_edge import bundle
+
+MODELS = bundle.shipped()
+
+
+def card(name):
+    return (bundle.find(name) / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_shipped_model_is_whole(name):
+    found = bundle.load(bundle.find(name))
+    assert found.name == name
+    for graph in found.graphs.values():
+        assert hashlib.sha256(graph.read()).hexdigest() == graph.sha256
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_each_reduced_graph_in_the_box_has_passed_its_gate(name):
+    found = bundle.load(bundle.find(name))
+    assert found.gates == dict.fromkeys(found.graphs.keys() - {"fp32"}, True)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_card_is_of_this_version_and_names_the_licence(name):
+    found = bundle.load(bundle.find(name))
+    assert card(name).startswith(f"# Model card: {name} {found.version}\n")
+    assert found.licence in card(name)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("figure", ["market1501/rank1", "market1501/mAP", "pku/rank1", "pku/mAP"])
+def test_the_card_quotes_the_figures_that_were_recorded(name, figure):
+    value = bundle.load(bundle.find(name)).figures[figure]
+    assert f"| {value:.3f} |" in card(name)
+
+
+def test_the_default_model_is_in_the_box():
+    assert bundle.DEFAULT_MODEL in MODELS
+
+
+def test_models_under_different_licences_say_so_in_their_descriptions():
+    licences = {name: bundle.load(bundle.find(name)).licence for name in MODELS}
+    assert licences["edge"] == "research only"
+    assert licences["edge-free"] == "Apache-2.0"
