@@ -84,8 +84,8 @@ def convert(
     wish.check()
     writing.check_folder(out, force, weights)
     source = sources.read(weights)
-    convert_kind = {"keras": _from_keras, "checkpoint": _from_checkpoint, "bundle": _from_bundle}
-    model = convert_kind[source.kind](source)
+    readers = {"keras": _from_keras, "checkpoint": _from_checkpoint, "bundle": _from_bundle}
+    model = readers[source.kind](source)
     if name is not None:
         model.description["name"] = name
     given = model.description["name"]

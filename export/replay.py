@@ -8,7 +8,7 @@ them, and takes no graph that this writer would have written otherwise.
 
 The graph is hostile until then.  It is walked once, in order, so that cycles are tensors which
 no layer before has made; shapes are followed, so that no engine meets one that does not fit;
-weights must be whole, and their files' sizes bound them.
+weights must be finite, and as many as their shapes say.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .batchnorm import Floats
 from .graph import FP32, Arithmetic, GraphWriter
 from .packages import require
 
-# DenseNet-264 has 1,500 with its casts, and 65 maps in its largest concatenation; a block of
-# the most layers that a checkpoint may have joins 257.
+# DenseNet-264, the largest published, has 1,200 with its casts.  A block of as many layers as a
+# checkpoint may give it joins 257 maps.
 _MOST_NODES = 4096
 _MOST_JOINED = 300
 

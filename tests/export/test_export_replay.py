@@ -9,7 +9,6 @@ import shutil
 from itertools import pairwise
 
 import _tiny
-import crop_files
 import edge_files
 import numpy as np
 import onnx
@@ -20,6 +19,7 @@ from wishes import described, wish
 from export import running
 from export.__main__ import main
 from export.convert import convert
+from export.graph import GraphWriter
 from export.precisions import Wish
 from reid_edge import bundle
 from reid_edge.errors import BundleIntegrityError, BundleSchemaError, ConversionError, OptionError
@@ -111,12 +111,22 @@ def test_int8_on_own_pictures(kind, crops, request, tmp_path):
         assert not np.array_equal(found["fp32"], found[name])
 
 
-def test_the_original_head_stays_in_fp32(keras_bundle, tmp_path):
-    crops = crop_files.write(tmp_path / "crops", people=8, pictures=1)
-    convert(keras_bundle, tmp_path / "out", wish=Wish(("fp16",), gate=str(crops)))
+def test_the_original_head_stays_in_fp32(copy, crops, tmp_path):
+    rng = np.random.default_rng(0)
+    graph = GraphWriter("small", 64, 32)
+    kernel, bias = rng.standard_normal((8, 3, 7, 7)) / 12, rng.standard_normal(8)
+    x = graph.relu("stem/relu", graph.conv("stem/conv", graph.pictures(), kernel, bias, 2, 3))
+    x = graph.global_average("features", x)
+    x = graph.dense("head", x, rng.standard_normal((64, 8)), np.zeros(64))
+    fields = described(copy)
+    fields |= {"head": _tiny.concat_mlp(), "embedding_size": 64}
+    (copy / "bundle.json").write_text(json.dumps(fields))
+    recorded(copy, graph.finish(x, 64))
+    convert(copy, tmp_path / "out", wish=Wish(("fp16",), gate=str(crops)))
     loaded = bundle.load(tmp_path / "out")
-    assert loaded.gates == {"fp16": True}
+    assert set(loaded.gates) == {"fp16"}
     assert loaded.default_precision == "fp32"
+    assert described(tmp_path / "out")["head"] == fields["head"]
 
 
 def test_the_shipped_model(tmp_path):
