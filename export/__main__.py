@@ -1,4 +1,4 @@
-"""`python -m export`: a bundle from a weight file."""
+"""`python -m export`: a bundle from a weight file or from another bundle."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from reid_edge._text import visible
 from reid_edge.errors import DriverError, OptionError, PrecisionUnavailableError
 
 _DESCRIPTION = """\
-Turn a weight file into a bundle that reid_edge runs: bundle.json and its ONNX graphs.
+Turn weights into a bundle that reid_edge runs: bundle.json and its ONNX graphs.
 
-The weight file is a Keras .h5 of the original person_reid library (the whole model or its
-weights only), or a .safetensors checkpoint of training/.  No code in it is ever run.
+The weights are a Keras .h5 of the original person_reid library (the whole model or its
+weights only), a .safetensors checkpoint of training/, or the folder of a bundle that this
+command wrote, such as the shipped reid_edge/models/edge: its fp32 graph is read, and its
+description carried over.  No code in them is ever run.
 
 int8 writes two graphs: int8 (FP32 around it, for CPUs) and int8_fp16 (for TensorRT).  It is
 calibrated on real pictures, and each graph's accuracy is held against fp32's; bundle.json
@@ -28,7 +30,7 @@ _EPILOG = """\
 examples:
   python -m export --weights model_heavy_89acc.h5 --out bundles/heavy
   python -m export --weights runs/edge/final.safetensors --out bundles/edge --name edge
-  python -m export --weights runs/edge/final.safetensors --out bundles/edge \\
+  python -m export --weights reid_edge/models/edge --out bundles/mine \\
       --precision fp16 int8 --calibration crops/ --gate folder:labelled/
 """
 
@@ -49,7 +51,11 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--weights", type=Path, required=True, metavar="FILE", help="the .h5 or .safetensors file"
+        "--weights",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the .h5 or .safetensors file, or a bundle's folder",
     )
     parser.add_argument(
         "--out",
@@ -59,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         help="the bundle's folder; made if missing",
     )
     parser.add_argument(
-        "--name", help="the model's name (default: the checkpoint's, or the file's name)"
+        "--name",
+        help="the model's name (default: the checkpoint's, the bundle's, or the file's name)",
     )
     parser.add_argument(
         "--precision",

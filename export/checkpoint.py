@@ -23,7 +23,8 @@ from .weights import Stored, Weights
 
 FORMAT = 1
 
-_BUNDLE_FIELDS = (
+# What bundle.json says about a model, whatever its graphs.
+BUNDLE_FIELDS = (
     "name",
     "version",
     "description",
@@ -64,9 +65,9 @@ def read(source: Source) -> Checkpoint:
         height, width = (size.integer(side, 8, 2048) for side in ("height", "width"))
     except BundleSchemaError as error:
         raise ConversionError(str(error)) from error
-    if set(bundle.values) != set(_BUNDLE_FIELDS):
-        odd = min(set(bundle.values) ^ set(_BUNDLE_FIELDS))
-        verb = "missing" if odd in _BUNDLE_FIELDS else "unknown"
+    if set(bundle.values) != set(BUNDLE_FIELDS):
+        odd = min(set(bundle.values) ^ set(BUNDLE_FIELDS))
+        verb = "missing" if odd in BUNDLE_FIELDS else "unknown"
         raise ConversionError(f"{bundle.where}: the field {odd[:40]!r} is {verb}")
     return Checkpoint(architecture, height, width, bundle.values, _weights(source, architecture))
 

@@ -1,4 +1,4 @@
-"""From a weight file to a bundle: read, write the graph, describe it."""
+"""From weights (a file, or those of a bundle) to a bundle: read, write the graph, describe it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,19 @@ from typing import Any
 from reid_edge import bundle
 from reid_edge._text import visible
 from reid_edge.errors import OptionError
+from reid_edge.heads import CosineHead
 
-from . import checkpoint, densenet121, keras_file, precisions, sources, trained, writing
+from . import (
+    checkpoint,
+    densenet121,
+    keras_file,
+    precisions,
+    replay,
+    sources,
+    strict_json,
+    trained,
+    writing,
+)
 from .graph import FP32, Arithmetic
 from .pictures import Frame
 from .precisions import Graphs, Wish
@@ -47,14 +58,15 @@ def convert(
     force: bool = False,
     wish: Wish | None = None,
 ) -> list[Path]:
-    """Write the bundle of a weight file.
+    """Write the bundle of a weight file, or another of a bundle.
 
     Warns (RuntimeWarning) of few pictures and of graphs that do not pass their gate.
 
     Args:
-        weights: a Keras `.h5` of the original library or a `.safetensors` checkpoint.
+        weights: a Keras `.h5` of the original library, a `.safetensors` checkpoint, or the
+            folder of a bundle that this export wrote: its FP32 graph is taken.
         out: the bundle's folder; made if it is not there.
-        name: the model's name; None takes the checkpoint's or the file's.
+        name: the model's name; None takes the checkpoint's, the bundle's or the file's.
         force: write over a bundle that is already there.
         wish: precisions and pictures; None is FP32 only.
 
@@ -63,15 +75,17 @@ def convert(
 
     Raises:
         ConversionError: (or a class under it) the weights cannot be converted.
+        BundleError: the bundle to read is damaged.
         OptionError: the name, the folder or the wishes cannot be used.
         DatasetError, InputError: the pictures cannot be used.
         MissingDependencyError: the `export` extra is not installed.
     """
     wish = Wish() if wish is None else wish
     wish.check()
-    writing.check_folder(out, force)
+    writing.check_folder(out, force, weights)
     source = sources.read(weights)
-    model = _from_keras(source) if source.kind == "keras" else _from_checkpoint(source)
+    readers = {"keras": _from_keras, "checkpoint": _from_checkpoint, "bundle": _from_bundle}
+    model = readers[source.kind](source)
     if name is not None:
         model.description["name"] = name
     given = model.description["name"]
@@ -142,3 +156,23 @@ def _from_checkpoint(source: Source) -> _Model:
 
     graph, read = write(FP32), checkpoint.read(source)
     return _Model(graph, write, "auto", read.architecture.embedding, read.bundle)
+
+
+def _from_bundle(source: Source) -> _Model:
+    where, folder = str(source.path), source.path.parent
+    read = bundle.load(folder)
+
+    def write(arithmetic: Arithmetic) -> bytes:
+        size = read.height, read.width, read.embedding_size
+        return replay.write(source.data, where, *size, arithmetic)
+
+    graph = write(FP32)
+    if graph != source.data:
+        raise replay.refusal(where, "something that this version would have written otherwise")
+    # As it stands there: what was read of it has been checked, and is checked again once written.
+    text = (folder / "bundle.json").read_text(encoding="utf-8")
+    described = strict_json.parse_object(text, str(folder / "bundle.json"))
+    description = {name: described[name] for name in checkpoint.BUNDLE_FIELDS}
+    # As for the file that it was once converted from.
+    default = "auto" if isinstance(read.head, CosineHead) else "fp32"
+    return _Model(graph, write, default, read.embedding_size, description)

@@ -87,7 +87,7 @@ class _Graph:
     def check_quantised(self, quantised: Set[str]) -> None:
         """INT8 around the convolutions' inputs and kernels, and nowhere else."""
         names = [conv.name for conv in self.convs]
-        _need(not names or names[0] not in quantised, f"{names[0]} is the first convolution")
+        _need(quantised.isdisjoint(names[:1]), "the first convolution is INT8")
         _need(quantised <= set(names), "convolutions are missing")
         used: set[str] = set()
         for conv in self.convs:

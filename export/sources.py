@@ -1,4 +1,4 @@
-"""A weight file, read once into memory: size limit, SHA-256, and what kind of file it is."""
+"""Weights, read once into memory: size limit, SHA-256, and what kind of file they are in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from reid_edge import bundle
 from reid_edge.errors import ConversionError, UnsafeModelFileError
 
 # DenseNet-121 with Adam's two moments is 87 MB; a file far above that is something else.
@@ -18,7 +19,7 @@ _ZIP = b"PK\x03\x04"
 
 @dataclass(frozen=True)
 class Source:
-    """The bytes of a weight file.
+    """The bytes of a weight file; of a bundle, its FP32 graph.
 
     Everything later works on these bytes, so that what was checked and hashed is what is
     converted, even if the file changes meanwhile.
@@ -26,7 +27,7 @@ class Source:
 
     path: Path
     data: bytes
-    kind: Literal["keras", "checkpoint"]
+    kind: Literal["keras", "checkpoint", "bundle"]
 
     @property
     def sha256(self) -> str:
@@ -35,14 +36,21 @@ class Source:
 
 
 def read(path: Path) -> Source:
-    """Read a weight file and tell its kind from its first bytes.
+    """Read a weight file and tell its kind from its first bytes, or read a bundle's FP32 graph.
 
     Raises:
-        ConversionError: no file, too large, empty, or neither HDF5 nor safetensors.
+        ConversionError: no file and no bundle, too large, empty, or neither HDF5 nor safetensors.
+        BundleError: a bundle whose description or graph is damaged.
         UnsafeModelFileError: a format that can run code when it is read.
     """
     if path.is_dir():
-        raise ConversionError(f"{path}: is a folder; give one .h5 or .safetensors file")
+        if not (path / "bundle.json").exists():
+            raise ConversionError(
+                f"{path}: is a folder without a bundle.json; give the folder of a bundle, or one "
+                ".h5 or .safetensors file"
+            )
+        graph = bundle.load(path).graph("fp32")
+        return Source(graph.path, graph.read(), "bundle")
     if not path.is_file():
         raise ConversionError(f"{path}: no such file; give one .h5 or .safetensors file")
     try:

@@ -18,14 +18,22 @@ from reid_edge.errors import BundleError, ConversionError, OptionError
 _GRAPH_FILES = {f"{name}.onnx" for name in ("fp32", "fp16", "int8", "int8_fp16")}
 
 
-def check_folder(out: Path, force: bool) -> None:
+def check_folder(out: Path, force: bool, weights: Path | None = None) -> None:
     """Whether a bundle may be written there; asked before the work starts.
 
+    Args:
+        out: the folder.
+        force: write over a bundle that is already there.
+        weights: what is read; it may be a bundle's folder.
+
     Raises:
-        OptionError: it is a file, or it holds a bundle and `force` is not set.
+        OptionError: it is a file, it is the bundle that is read, or it holds another bundle
+            and `force` is not set.
     """
     if out.exists() and not out.is_dir():
         raise OptionError(f"{out}: is a file; give --out a folder")
+    if weights is not None and weights.is_dir() and out.exists() and out.samefile(weights):
+        raise OptionError(f"{out}: is the folder that --weights names; choose another --out")
     if (out / "bundle.json").exists() and not force:
         raise OptionError(f"{out}: holds a bundle already; choose another --out or add --force")
 

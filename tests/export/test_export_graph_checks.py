@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from export import checkpoint, graph_checks, ranges, sources, trained
-from export.graph import FP32, Arithmetic
+from export.graph import FP32, Arithmetic, GraphWriter
 from reid_edge.errors import ConversionError
 
 CONV = "block1/layer1/conv1"
@@ -120,6 +120,13 @@ def test_first_convolution(write, half, quantised):
     names = ["stem/conv", *quantised]
     model = write(Arithmetic(half, dict.fromkeys(names, 0.05)))
     refused(model, half, names, "first convolution")
+
+
+def test_no_convolution_at_all():
+    writer = GraphWriter("flat", 8, 8)
+    features = writer.global_average("features", writer.pictures())
+    dense = writer.dense("dense", features, np.ones((4, 3)), np.zeros(4))
+    graph_checks.check(writer.finish(dense, 4), False, frozenset())
 
 
 def test_convolution_that_is_not_quantised(write, model, half, quantised):
