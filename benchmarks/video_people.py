@@ -24,7 +24,12 @@ from .tracking import from_video
 
 
 def run(
-    video: Path, truth: Path, every: float = 1.0, block: float = 10.0, precision: str = "auto"
+    video: Path,
+    truth: Path,
+    every: float = 1.0,
+    block: float = 10.0,
+    precision: str = "auto",
+    model: str | None = None,
 ) -> dict[str, Any]:
     """The figures of `reid_edge evaluate`, on a video's people.
 
@@ -33,7 +38,7 @@ def run(
         truth: MOT text with true ids, from 1 up; confidence 0 marks what is no person.
         every: seconds between two pictures.
         block: seconds of a block.
-        precision: as in `ReId`.
+        precision, model: as in `ReId`.
 
     Raises:
         DatasetError: nobody is seen in two blocks, or the video is shorter than `every`.
@@ -43,7 +48,7 @@ def run(
     for name, value in (("every", every), ("block", block)):
         if not 0 < value < np.inf:
             raise OptionError(f"--{name} must be over 0 seconds, not {value:g}")
-    with ReId(precision=precision) as reid:
+    with ReId(model, precision=precision) as reid:
         moments, _ = from_video(reid, video, truth, every)
         if not moments:
             raise DatasetError(
@@ -66,6 +71,7 @@ def run(
         )
         found = evaluation.figures(test, reid.score_grid(query, gallery))
         return {
+            "model": reid.info()["model"],
             "precision": reid.info()["precision"],
             "people": len({sample.pid for sample in samples}),
             **found.values,
@@ -78,6 +84,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--every", type=float, default=1.0, metavar="S", help="seconds, 1")
     parser.add_argument("--block", type=float, default=10.0, metavar="S", help="seconds, 10")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--model", metavar="M", help="a shipped model's name or a bundle's folder")
 
 
 if __name__ == "__main__":
