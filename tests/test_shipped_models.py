@@ -2,9 +2,11 @@
 
 import hashlib
 
+import numpy as np
 import pytest
 
-from reid_edge import bundle
+from reid_edge import Gallery, bundle
+from reid_edge.errors import GalleryModelError
 
 MODELS = bundle.shipped()
 
@@ -49,3 +51,15 @@ def test_models_under_different_licences_say_so_in_their_descriptions():
     licences = {name: bundle.load(bundle.find(name)).licence for name in MODELS}
     assert licences["edge"] == "research only"
     assert licences["edge-free"] == "Apache-2.0"
+
+
+def test_a_gallery_never_mixes_the_embeddings_of_two_models(tmp_path):
+    """They have as many numbers and the same length, so that nothing else could tell."""
+    row = np.eye(1, 256, dtype=np.float32)
+    for name in MODELS:
+        with Gallery(tmp_path / f"{name}.db", name) as gallery:
+            gallery.add("anna", row)
+    for name in MODELS:
+        for other in set(MODELS) - {name}:
+            with pytest.raises(GalleryModelError, match="another model"):
+                Gallery(tmp_path / f"{name}.db", other)
