@@ -14,17 +14,7 @@ from reid_edge._text import visible
 from reid_edge.errors import OptionError
 from reid_edge.heads import CosineHead
 
-from . import (
-    checkpoint,
-    densenet121,
-    keras_file,
-    precisions,
-    replay,
-    sources,
-    strict_json,
-    trained,
-    writing,
-)
+from . import checkpoint, densenet121, keras_file, precisions, replay, sources, trained, writing
 from .graph import FP32, Arithmetic
 from .pictures import Frame
 from .precisions import Graphs, Wish
@@ -159,8 +149,8 @@ def _from_checkpoint(source: Source) -> _Model:
 
 
 def _from_bundle(source: Source) -> _Model:
-    where, folder = str(source.path), source.path.parent
-    read = bundle.load(folder)
+    where, read = str(source.path), source.bundle
+    assert read is not None
 
     def write(arithmetic: Arithmetic) -> bytes:
         size = read.height, read.width, read.embedding_size
@@ -170,9 +160,7 @@ def _from_bundle(source: Source) -> _Model:
     if graph != source.data:
         raise replay.refusal(where, "something that this version would have written otherwise")
     # As it stands there: what was read of it has been checked, and is checked again once written.
-    text = (folder / "bundle.json").read_text(encoding="utf-8")
-    described = strict_json.parse_object(text, str(folder / "bundle.json"))
-    description = {name: described[name] for name in checkpoint.BUNDLE_FIELDS}
+    description = {name: read.described[name] for name in checkpoint.BUNDLE_FIELDS}
     # As for the file that it was once converted from.
     default = "auto" if isinstance(read.head, CosineHead) else "fp32"
     return _Model(graph, write, default, read.embedding_size, description)

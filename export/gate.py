@@ -55,7 +55,8 @@ def check_labelled(samples: Sequence[Sample]) -> None:
         raise DatasetError(
             f"{len(samples)} labelled pictures of {people} people, and {matched} queries that have "
             f"a match, are too few to judge on; give at least {FEWEST} pictures, 2 people and "
-            f"{FEWEST_QUERIES} queries (each identity's first picture from each camera asks)"
+            f"{FEWEST_QUERIES} queries (each identity's first picture from each camera asks; "
+            "of one with a single picture a camera, only the first)"
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from reid_edge import bundle
+from reid_edge.bundle import Bundle
 from reid_edge.errors import ConversionError, UnsafeModelFileError
 
 # DenseNet-121 with Adam's two moments is 87 MB; a file far above that is something else.
@@ -21,13 +22,17 @@ _ZIP = b"PK\x03\x04"
 class Source:
     """The bytes of a weight file; of a bundle, its FP32 graph.
 
-    Everything later works on these bytes, so that what was checked and hashed is what is
-    converted, even if the file changes meanwhile.
+    Everything later works on what is here, so that what was checked and hashed is what is
+    converted, even if the files change meanwhile.
+
+    Attributes:
+        bundle: the description that the graph goes with; None of a weight file.
     """
 
     path: Path
     data: bytes
     kind: Literal["keras", "checkpoint", "bundle"]
+    bundle: Bundle | None = None
 
     @property
     def sha256(self) -> str:
@@ -49,10 +54,13 @@ def read(path: Path) -> Source:
                 f"{path}: is a folder without a bundle.json; give the folder of a bundle, or one "
                 ".h5 or .safetensors file"
             )
-        graph = bundle.load(path).graph("fp32")
-        return Source(graph.path, graph.read(), "bundle")
+        loaded = bundle.load(path)
+        graph = loaded.graph("fp32")
+        return Source(graph.path, graph.read(), "bundle", loaded)
     if not path.is_file():
-        raise ConversionError(f"{path}: no such file; give one .h5 or .safetensors file")
+        raise ConversionError(
+            f"{path}: no such file; give one .h5 or .safetensors file, or a bundle's folder"
+        )
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

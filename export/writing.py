@@ -71,7 +71,7 @@ def write(
         )
         files = {f"{name}.onnx": content for name, content in graphs.items()}
         files["bundle.json"] = f"{text}\n".encode()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConversionError(f"{where}: its metadata cannot be written ({error})") from error
     try:
         with _staging(out) as stage:

@@ -97,6 +97,8 @@ class Bundle:
         thresholds: such as `far_1e-2`: the score above which 1 % of different people pass.
         gates: graph -> whether its accuracy was measured and accepted.
         judged_in: graph -> the arithmetic around it then: `f32`, `f16` or `bf16`.
+        described: all of bundle.json as it was read; not to be changed, and what has no attribute
+            here is unchecked.
     """
 
     path: Path
@@ -116,6 +118,7 @@ class Bundle:
     head: Head
     thresholds: Mapping[str, Threshold]
     figures: Mapping[str, Any]
+    described: Mapping[str, Any]
 
     def graph(self, name: str) -> Graph:
         """The graph of a precision.
@@ -204,6 +207,7 @@ def load(folder: str | Path) -> Bundle:
         head=_head(root.section("head"), embedding_size),
         thresholds={name: _threshold(entry) for name, entry in root.sections("thresholds")},
         figures=dict(root.section("figures").values),
+        described=root.values,
     )
 
 

@@ -96,7 +96,7 @@ def open_test(spec: str) -> QueryGallery:
     """A retrieval test from `LAYOUT:PATH`, such as `market1501:data/Market-1501-v15.09.15`.
 
     `market1501` is the official test, `cuhk03` that of CUHK03-NP; `folder` (any
-    `PID_cCAM_*.jpg`) and `pku` ask with each identity's first picture from each camera.
+    `PID_cCAM_*.jpg`) and `pku` ask as `one_query_per_camera` says.
 
     Raises:
         DatasetError: another layout, or a folder that is not laid out so.
@@ -159,8 +159,8 @@ def cuhk03_test(root: str | Path) -> QueryGallery:
 
     Args:
         root: the folder `labeled` or `detected` of cuhk03-np, with `query` and
-            `bounding_box_test` in it; or any folder of `PID_cCAM_*` pictures of CUHK03, where
-            each identity's first picture from each camera asks.
+            `bounding_box_test` in it; or any folder of `PID_cCAM_*` pictures of CUHK03, which is
+            split by `one_query_per_camera`.
     """
     root = Path(root)
     if (root / "query").is_dir() and (root / "bounding_box_test").is_dir():

@@ -178,7 +178,8 @@ class ReId:
 
         Args:
             a, b: float (n, d) from `embed`, or one row (d,) or (1, d) against all of the other:
-                unlike in `predict`, one row in a list broadcasts, too.
+                unlike in `predict`, one row in a list broadcasts, too.  Both of this model: rows of
+                another of as many numbers cannot be told, and their scores mean nothing.
 
         Returns:
             float32 (n,), the scores in 0...1.

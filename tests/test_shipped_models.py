@@ -1,12 +1,27 @@
 """What comes in the box: whole, and described by a card that is of this very version."""
 
 import hashlib
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from reid_edge import bundle
+from reid_edge import Gallery, bundle
+from reid_edge.errors import GalleryModelError
 
 MODELS = bundle.shipped()
+README = Path(__file__).parents[1] / "README.md"
+ROWS = {
+    "rank-1": "rank1",
+    "rank-5": "rank5",
+    "mAP": "mAP",
+    "mINP": "mINP",
+    "AUC": "auc",
+    "TPR at FAR 1 %": "tpr_at_far_1e-2",
+    "TPR at FAR 0.1 %": "tpr_at_far_1e-3",
+    "right decisions at 0.5 (balanced)": "accuracy_at_0.5",
+    "expected calibration error (balanced)": "calibration_error",
+}
 
 
 def card(name):
@@ -35,10 +50,30 @@ def test_the_card_is_of_this_version_and_names_the_licence(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("figure", ["market1501/rank1", "market1501/mAP", "pku/rank1", "pku/mAP"])
-def test_the_card_quotes_the_figures_that_were_recorded(name, figure):
-    value = bundle.load(bundle.find(name)).figures[figure]
-    assert f"| {value:.3f} |" in card(name)
+@pytest.mark.parametrize(("label", "figure"), ROWS.items())
+def test_the_card_quotes_the_figures_that_were_recorded(name, label, figure):
+    figures = bundle.load(bundle.find(name)).figures
+    cells = " | ".join(f"{figures[f'{test}/{figure}']:.3f}" for test in ("market1501", "pku"))
+    assert f"\n| {label} | {cells} |\n" in card(name)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_card_quotes_the_thresholds(name):
+    thresholds = bundle.load(bundle.find(name)).thresholds
+    for label, key in (("1 %", "far_1e-2"), ("0.1 %", "far_1e-3")):
+        found = thresholds[key]
+        row = f"\n| {label} | {found.score:.3f} | {found.low:.3f} … {found.high:.3f} |\n"
+        assert row in card(name)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("test", ["market1501", "pku"])
+def test_the_readme_quotes_the_figures_that_were_recorded(name, test):
+    figures = bundle.load(bundle.find(name)).figures
+    columns = ("rank1", "mAP", "tpr_at_far_1e-2", "calibration_error")
+    cells = " | ".join(f"{figures[f'{test}/{figure}']:.3f}" for figure in columns)
+    lines = README.read_text(encoding="utf-8").splitlines()
+    assert any(line.startswith(f"| `{name}`, ") and f"| {cells} |" in line for line in lines)
 
 
 def test_the_default_model_is_in_the_box():
@@ -49,3 +84,15 @@ def test_models_under_different_licences_say_so_in_their_descriptions():
     licences = {name: bundle.load(bundle.find(name)).licence for name in MODELS}
     assert licences["edge"] == "research only"
     assert licences["edge-free"] == "Apache-2.0"
+
+
+def test_a_gallery_never_mixes_the_embeddings_of_two_models(tmp_path):
+    """They have as many numbers and the same length, so that nothing else could tell."""
+    row = np.eye(1, 256, dtype=np.float32)
+    for name in MODELS:
+        with Gallery(tmp_path / f"{name}.db", name) as gallery:
+            gallery.add("anna", row)
+    for name in MODELS:
+        for other in set(MODELS) - {name}:
+            with pytest.raises(GalleryModelError, match="another model"):
+                Gallery(tmp_path / f"{name}.db", other)

@@ -1,1 +1,1 @@
-"""The recipe that made the shipped weights; see README.md beside this file."""
+"""The recipes that made the shipped weights; see README.md beside this file."""

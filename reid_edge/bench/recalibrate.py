@@ -140,13 +140,14 @@ def _samples(spec: str) -> tuple[list[Sample], int]:
 
 
 def _write(old: Bundle, out: Path, section: dict[str, Any]) -> None:
-    described = json.loads((old.path / "bundle.json").read_text(encoding="utf-8"))
+    described = dict(old.described)
     described["version"] = f"{old.version}+calibrated"
     described["head"] = {"type": "cosine", **section["head"]}
     described["thresholds"] = section["thresholds"]
     # Ranking and cosines do not depend on the head, but the decisions that flipped do.
-    for gate in described["gates"].values():
-        gate.setdefault("head", section["head_before"])
+    described["gates"] = {
+        name: {"head": section["head_before"], **gate} for name, gate in described["gates"].items()
+    }
     # The old figures were measured with the old scores.
     described["figures"] = {
         f"calibrated_on/{name}": section[name]

@@ -89,3 +89,17 @@ def weights(state, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "edge.safetensors"
     edge_files.save(path, state)
     return path
+
+
+@pytest.fixture(scope="session")
+def edge_bundle(weights, tmp_path_factory):
+    """The bundle of a small edge network, in FP32 only."""
+    out = tmp_path_factory.mktemp("bundles") / "edge"
+    convert(weights, out)
+    return out
+
+
+@pytest.fixture
+def copy(edge_bundle, tmp_path):
+    """The same, to be changed at will."""
+    return shutil.copytree(edge_bundle, tmp_path / "copy")
