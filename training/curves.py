@@ -26,8 +26,11 @@ def write(history: list[dict[str, float]], recipe: Recipe, out: Path) -> None:
         ("mAP", "held-out people: mAP"),
         ("train_accuracy", "training people: identity, augmented"),
     ):
-        if all(name in point for point in history):
-            right.plot(steps, [point[name] for point in history], label=label)
+        # Runs begun before there was one have it from some step on.
+        known = [point for point in history if name in point]
+        right.plot(
+            [point["step"] for point in known], [point[name] for point in known], label=label
+        )
     right.set(title="accuracy", xlabel="step", ylim=(0, 1))
     edge = 0
     for stage in recipe.stages[:-1]:
