@@ -59,7 +59,8 @@ def read(path: Path) -> Source:
         return Source(graph.path, graph.read(), "bundle", loaded)
     if not path.is_file():
         raise ConversionError(
-            f"{path}: no such file; give one .h5 or .safetensors file, or a bundle's folder"
+            f"{path}: no such file; give one .h5 or .safetensors file, or a bundle's folder "
+            "(of a shipped model, reid_edge/models/NAME)"
         )
     try:
         with path.open("rb") as file:

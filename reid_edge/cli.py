@@ -97,6 +97,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         _print_json(
             {
                 "model": info["model"],
+                "licence": info["licence"],
                 "precision": info["precision"],
                 "dataset": arguments.dataset,
                 "figures": figures,
@@ -104,7 +105,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             }
         )
         return 0
-    table = _table(f"{info['model']} ({info['precision']}) on {arguments.dataset}", "figure", "")
+    about = f"{info['model']} ({info['licence']}; {info['precision']})"
+    table = _table(f"{about} on {arguments.dataset}", "figure", "")
     for name, value in figures.items():
         label = evaluation.LABELS.get(name, name)
         table.add_row(label, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
