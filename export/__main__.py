@@ -238,10 +238,11 @@ def _show_warning(
 
 def _gate(gate: dict[str, Any]) -> str:
     """A gate's entry as one line."""
-    skipped = ("passed", "data", "pictures", "arithmetic")
+    skipped = ("passed", "data", "pictures", "arithmetic", "imitated")
     figures = [f"{name} {value}" for name, value in gate.items() if name not in skipped]
     outcome = "passed" if gate["passed"] else "FAILED"
-    on = visible(gate["data"])
+    how = ", imitated as this processor lacks its arithmetic" if gate.get("imitated") else ""
+    on = visible(gate["data"]) + how
     return f"{outcome} on {gate['pictures']} pictures of {on}: {', '.join(figures)}"
 
 

@@ -253,10 +253,11 @@ def _judge(
     plan: _Plan,
 ) -> dict[str, dict[str, Any]]:
     """Run all graphs on the judged pictures, and hold them against FP32."""
-    half = "f16" if running.half_precision() else "f32"
-    around_int8 = "bf16" if running.bfloat16() else "f32"
-    arithmetic = {name: half if each.half else around_int8 for name, each in wanted.items()}
-    graphs = {name: (files[name], floats) for name, floats in arithmetic.items()}
+    ways = {
+        name: running.way(files[name], each.half, bool(each.input_scales))
+        for name, each in wanted.items()
+    }
+    graphs = {name: (each.graph, each.hint) for name, each in ways.items()}
     batches = pictures.batches(plan.judged, frame)
     shown = running.track(batches, "judge", -(-len(plan.judged) // 16))
     embeddings = running.embed({"fp32": (files["fp32"], "f32"), **graphs}, shown)
@@ -271,7 +272,8 @@ def _judge(
             "passed": False,
             "data": plan.data,
             "pictures": len(plan.judged),
-            "arithmetic": arithmetic[name],
+            "arithmetic": ways[name].arithmetic,
+            "imitated": ways[name].imitated,
         }
         if np.isfinite(found).all():
             figures = judge.figures(found)

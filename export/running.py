@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_edge.backends import _processor
+
+from . import imitation
 
 Item = TypeVar("Item")
 
@@ -46,9 +49,40 @@ def half_precision() -> bool:
     return "FP16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def bfloat16() -> bool:
-    """Whether the runtime computes in BF16 around INT8 on this processor."""
-    return _processor.has_bf16()
+@dataclass(frozen=True)
+class Way:
+    """How a graph is judged on this processor.
+
+    Attributes:
+        graph: the ONNX file to run.
+        hint: the arithmetic to run it with.
+        arithmetic: what that stands for, of all that is not INT8: `f32`, `f16` or `bf16`.
+        imitated: whether INT8, and BF16 around it, are computed in FP32 (`imitation.py`).
+    """
+
+    graph: bytes
+    hint: str
+    arithmetic: str
+    imitated: bool = False
+
+
+def way(graph: bytes, half: bool, int8: bool) -> Way:
+    """Judge a graph as it will run: as here, or as on a processor that has its arithmetic.
+
+    Args:
+        graph: the ONNX file.
+        half: whether its floats are FP16.
+        int8: whether there is INT8 in it.
+    """
+    if int8 and not half:
+        # On a CPU of today that has INT8, the runtime computes in BF16 around it.
+        if _processor.has_fast_int8() and _processor.has_bf16():
+            return Way(graph, "bf16", "bf16")
+        return Way(imitation.imitate(graph, bf16=True), "f32", "bf16", imitated=True)
+    if int8 and not _processor.has_fast_int8():
+        return Way(imitation.imitate(graph), "f32", "f32", imitated=True)
+    hint = "f16" if half_precision() else "f32"
+    return Way(graph, hint, hint)
 
 
 def embed(

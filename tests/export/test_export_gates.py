@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from wishes import described, wish
 
-from export import precisions, running
+from export import imitation, precisions, running
 from export.convert import convert
 from export.precisions import Wish
 from reid_edge import bundle
@@ -55,18 +55,28 @@ def test_overlap_is_seen_through_links(weights, crops, tmp_path):
     assert gate["data"] == "folder:crops (labelled, 16 of them calibrated on)"
 
 
-def test_int8_is_judged_with_bf16_around_it_where_it_runs_so(weights, crops, tmp_path, monkeypatch):
+@pytest.mark.parametrize("able", [True, False])
+def test_int8_is_judged_with_bf16_around_it(
+    weights, crops, tmp_path, monkeypatch, judged_in_float32, able
+):
+    """On a processor that has both they are run, on others imitated: the verdict is the same."""
     seen, network = [], running.Network
 
     def watched(graph, inner=(), arithmetic="f32"):
         seen.append(arithmetic)
-        return network(graph, inner, "f32")
+        return network(imitation.imitate(graph), inner, "f32")  # whatever this processor has
 
-    monkeypatch.setattr(running, "bfloat16", lambda: True)
+    monkeypatch.setattr(running, "way", judged_in_float32)
     monkeypatch.setattr(running, "Network", watched)
-    convert(weights, tmp_path / "out", wish=wish(crops, precisions=("int8",)))
-    assert described(tmp_path / "out")["gates"]["int8"]["arithmetic"] == "bf16"
-    assert seen.count("bf16") == 1
+    for name in ("has_fast_int8", "has_bf16"):
+        monkeypatch.setattr(running._processor, name, lambda: able)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of so few pictures, a hair decides
+        convert(weights, tmp_path / "out", wish=wish(crops, precisions=("int8",)))
+    gates = described(tmp_path / "out")["gates"]
+    assert (gates["int8"]["arithmetic"], gates["int8"]["imitated"]) == ("bf16", not able)
+    assert gates["int8_fp16"]["imitated"] is not able
+    assert seen.count("bf16") == able
     assert bundle.load(tmp_path / "out").judged_in["int8"] == "bf16"
 
 

@@ -9,6 +9,7 @@ import crop_files
 import numpy as np
 import onnx
 import pytest
+from wishes import runnable
 
 from export import pictures, running
 from export.convert import convert
@@ -54,7 +55,7 @@ def test_default_stays_fp32(folder):
 
 def test_answers_stay(folder, batch):
     names = ("fp32", "fp16", "int8", "int8_fp16")
-    graphs = {name: ((folder / f"{name}.onnx").read_bytes(), "f32") for name in names}
+    graphs = {name: runnable((folder / f"{name}.onnx").read_bytes()) for name in names}
     found = running.embed(graphs, [batch])
     scale = np.abs(found["fp32"]).mean()
     assert np.abs(found["fp16"] - found["fp32"]).max() < 0.02 * scale
@@ -84,5 +85,5 @@ def test_onnx_runtime_agrees_on_int8(folder, batch):
         str(folder / "int8.onnx"), providers=["CPUExecutionProvider"]
     )
     expected = session.run(None, {"images": batch})[0]
-    found = running.embed({"": ((folder / "int8.onnx").read_bytes(), "f32")}, [batch])[""]
+    found = running.embed({"": runnable((folder / "int8.onnx").read_bytes())}, [batch])[""]
     assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()

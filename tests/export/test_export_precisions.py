@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import openvino
 import pytest
-from wishes import described, wish
+from wishes import described, runnable, wish
 
 from export import graph_checks, running
 from export.convert import convert
@@ -23,7 +23,7 @@ def folder(weights, crops, tmp_path_factory):
 
 
 def answers(folder, name, batch):
-    return running.embed({"": ((folder / f"{name}.onnx").read_bytes(), "f32")}, [batch])[""]
+    return running.embed({"": runnable((folder / f"{name}.onnx").read_bytes())}, [batch])[""]
 
 
 @pytest.fixture(scope="module")

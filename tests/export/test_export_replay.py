@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from wishes import described, recorded, wish
+from wishes import described, recorded, runnable, wish
 
 from export import running, sources
 from export.__main__ import main
@@ -84,7 +84,7 @@ def test_int8_on_own_pictures(kind, crops, request, tmp_path):
     assert set(loaded.gates) == {"fp16", "int8", "int8_fp16"}
     assert loaded.default_precision == "auto"
     batch = np.random.default_rng(0).integers(0, 256, (4, 64, 32, 3), np.uint8)
-    graphs = {name: (graph.read(), "f32") for name, graph in loaded.graphs.items()}
+    graphs = {name: runnable(graph.read()) for name, graph in loaded.graphs.items()}
     found = running.embed(graphs, [batch])
     for name in ("int8", "int8_fp16"):
         cosines = (found["fp32"] * found[name]).sum(axis=1)

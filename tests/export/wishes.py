@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 
+from export import imitation
 from export.precisions import Wish
+from reid_edge.backends import _processor
 
 
 def wish(crops, **changes):
@@ -21,6 +23,13 @@ def wish(crops, **changes):
 
 def described(folder):
     return json.loads((folder / "bundle.json").read_text())
+
+
+def runnable(content):
+    """A graph and what to run it with; INT8 is imitated where it would be added up in 16 bits."""
+    if not _processor.has_fast_int8():
+        content = imitation.imitate(content)
+    return content, "f32"
 
 
 def recorded(folder, content):

@@ -1,0 +1,101 @@
+"""INT8 and BF16 in floats: the rounding itself, and whole graphs against ONNX Runtime's."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from wishes import wish
+
+from export import imitation, running
+from export.convert import convert
+
+
+def run(graph, pictures):
+    return running.Network(graph).run(pictures)[0].copy()
+
+
+def small(kind, **stored):
+    """A graph of one node, images -> embeddings."""
+    node = helper.make_node(kind, ["images", *stored], ["embeddings"], "one")
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [None])
+        for name in ("images", "embeddings")
+    ]
+    tensors = [numpy_helper.from_array(value, name) for name, value in stored.items()]
+    graph = helper.make_graph([node], "small", ends[:1], ends[1:], tensors)
+    opsets = [helper.make_opsetid("", 19)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+
+
+def to_bf16(values):
+    """Round to nearest, ties to even, by the bits."""
+    bits = values.view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)
+
+
+def test_bf16_is_rounded_to_its_eight_bits():
+    values = np.random.default_rng(0).normal(size=4096).astype(np.float32) * 300
+    values[:3] = 0, 1, -65504
+    one = small("Mul", factor=np.array(1, np.float32))
+    np.testing.assert_array_equal(run(imitation.imitate(one, bf16=True), values), to_bf16(values))
+    np.testing.assert_array_equal(run(imitation.imitate(one), values), values)
+
+
+@pytest.fixture(scope="module")
+def folder(weights, crops, tmp_path_factory):
+    out = tmp_path_factory.mktemp("bundles") / "edge"
+    convert(weights, out, wish=wish(crops))
+    return out
+
+
+@pytest.fixture(scope="module")
+def batch():
+    return np.random.default_rng(0).integers(0, 256, (4, 64, 32, 3), np.uint8)
+
+
+def test_int8_is_what_onnx_runtime_computes_node_by_node(folder, batch):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    graph = (folder / "int8.onnx").read_bytes()
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    expected = session.run(None, {"images": batch})[0]
+    found = run(imitation.imitate(graph), batch)
+    # A value next to the middle between two steps may fall to either side.
+    assert np.abs(found - expected).max() < 2e-3
+    assert np.abs(run((folder / "fp32.onnx").read_bytes(), batch) - expected).max() > 5e-3
+
+
+@pytest.mark.parametrize("name", ["int8", "int8_fp16"])
+def test_no_activation_is_int8(folder, batch, name):
+    graph = (folder / f"{name}.onnx").read_bytes()
+    imitated = imitation.imitate(graph)
+    model = onnx.load_model_from_string(imitated)
+    onnx.checker.check_model(model, full_check=True)
+    kinds = [node.op_type for node in model.graph.node]
+    rounded = [node.op_type for node in onnx.load_model_from_string(graph).graph.node]
+    assert "QuantizeLinear" not in kinds
+    assert kinds.count("Round") == kinds.count("Clip") == rounded.count("QuantizeLinear") > 0
+    stored = {tensor.name for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        assert node.op_type != "DequantizeLinear" or node.input[0] in stored
+    assert np.isfinite(run(imitated, batch)).all()
+
+
+def test_bf16_changes_answers_a_little(folder, batch):
+    graph = (folder / "int8.onnx").read_bytes()
+    plain, rounded = (run(imitation.imitate(graph, bf16=bf16), batch) for bf16 in (False, True))
+    assert not np.array_equal(plain, rounded)
+    assert ((plain * rounded).sum(axis=1) > 0.99).all()
+
+
+def test_a_graph_without_int8_stays(folder, batch):
+    graph = (folder / "fp32.onnx").read_bytes()
+    np.testing.assert_array_equal(run(imitation.imitate(graph), batch), run(graph, batch))
+
+
+def test_an_imitation_is_its_own(folder, batch):
+    once = imitation.imitate((folder / "int8_fp16.onnx").read_bytes())
+    np.testing.assert_array_equal(run(imitation.imitate(once), batch), run(once, batch))
