@@ -109,6 +109,10 @@ def _train(arguments: argparse.Namespace) -> None:
     trainer = _trainer(arguments)
     if trainer.resume():
         print(f"goes on from step {trainer.step}")
+    elif arguments.start is not None:
+        from .start import start
+
+        start(trainer, arguments.start, arguments.stage)
     trainer.run(arguments.stop_after)
 
 
@@ -184,6 +188,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_training(train)
     train.add_argument("--out", type=Path, required=True, help="checkpoint and curves")
     train.add_argument("--stop-after", type=float, metavar="SECONDS", help="then resume later")
+
+    train.add_argument(
+        "--start", type=Path, metavar="WEIGHTS", help="what publish wrote, if --out is empty"
+    )
+    train.add_argument(
+        "--stage", type=int, default=1, metavar="N", help="with --start: begin the Nth stage (1)"
+    )
 
     rate = commands.add_parser("rate", help="measure how long a recipe's stages would take here")
     rate.set_defaults(run=_rate, out=Path())

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,7 @@ def publish(
     """
     writing.check_folder(out, force=True)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    tensors = {
-        name.removeprefix("module."): tensor.half().contiguous()
-        for name, tensor in state["average"].items()
-        if name != "n_averaged" and not name.endswith("num_batches_tracked")
-    }
+    tensors = published(state["average"])
     raw_head = {"type": "cosine", "scale": 1.0, "bias": 0.0}
     described: dict[str, Any] = {**card, "head": raw_head, "thresholds": {}, "figures": {}}
     opened = {spec.partition(":")[0]: open_test(spec) for spec in tests}
@@ -68,7 +64,7 @@ def publish(
         folder = Path(name)
 
         def bundle(stage: str, wish: Wish | None = None) -> Path:
-            _save(tensors, state["architecture"], described, folder / weights.name)
+            save(tensors, state["architecture"], described, folder / weights.name)
             convert(folder / weights.name, folder / stage, wish=wish)
             return folder / stage
 
@@ -139,9 +135,19 @@ def _measure(reid: ReId, layout: str, test: QueryGallery) -> dict[str, float]:
     return {f"{layout}/{name}": value for name, value in found.items()}
 
 
-def _save(
+def published(average: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What is kept of an average's state: FP16, without counters."""
+    return {
+        name.removeprefix("module."): tensor.half().contiguous()
+        for name, tensor in average.items()
+        if name != "n_averaged" and not name.endswith("num_batches_tracked")
+    }
+
+
+def save(
     tensors: dict[str, torch.Tensor], architecture: Any, described: dict[str, Any], path: Path
 ) -> None:
+    """Write a checkpoint as the export and `start` read it."""
     from safetensors.torch import save_file
 
     metadata = {"format": 1, "architecture": architecture, "bundle": described}

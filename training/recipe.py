@@ -32,10 +32,14 @@ class Stage:
     weights: dict[str, float] | None = None
     averaging: float | None = None
     identities: int | None = None
+    uses: int = 1
+    """How often a batch is learnt from once the loop's teacher has answered it (`replay.py`)."""
 
     def __post_init__(self) -> None:
         if self.teacher not in ("prepared", "loop"):
             raise ValueError(f"a stage's teacher is 'prepared' or 'loop', not {self.teacher!r}")
+        if self.uses < 1 or (self.uses > 1 and self.teacher != "loop"):
+            raise ValueError("a stage uses a batch once, or more often if its teacher is 'loop'")
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Stage:
@@ -90,6 +94,10 @@ class Recipe:
                 return index, step
             step -= stage.steps
         raise IndexError("the recipe ends before this step")
+
+    def ahead(self, step: int) -> tuple[Stage, ...]:
+        """The stages that are not through at a global step."""
+        return self.stages[self.stage_of(step)[0] :] if step < self.steps else ()
 
     @property
     def steps(self) -> int:

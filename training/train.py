@@ -19,10 +19,12 @@ from torch.optim.swa_utils import AveragedModel
 from reid_edge import metrics
 
 from . import curves, losses, validation, views
+from .arithmetic import autocast
 from .augment import augment, normalise
 from .averaging import Averaging
 from .model import build
 from .recipe import Recipe, Stage
+from .replay import Replay
 from .sets import Batches, PreparedSet
 from .teacher import SIZE, Teacher
 
@@ -30,6 +32,9 @@ CHECKPOINT_EVERY = 250
 VALIDATE_EVERY = 1000
 
 _WHOLE = np.array([0, 0, 1, 1], np.float32)
+
+# Rows of the set; their pictures, whether each is alone in it, and the teacher's answers.
+_Batch = tuple[NDArray[np.int64], Tensor, Tensor, Tensor]
 
 
 class Trainer:
@@ -76,6 +81,7 @@ class Trainer:
         # Of the identity classifier on training pictures.
         self.accuracy = torch.zeros((), device=self.device)
         self._images: Tensor | None = None
+        self._replay = Replay[_Batch]()
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -163,8 +169,8 @@ class Trainer:
             self.save()
 
     def check_teacher(self) -> None:
-        """Whether there is the teacher that the recipe's stages need."""
-        kinds = {stage.teacher for stage in self.recipe.stages}
+        """Whether there is the teacher that the stages still to come need."""
+        kinds = {stage.teacher for stage in self.recipe.ahead(self.step)}
         if self.teacher is None and "loop" in kinds:
             raise SystemExit("this recipe has its teacher in the loop: name it with --teacher")
         if "prepared" not in kinds:
@@ -209,11 +215,10 @@ class Trainer:
         stage = self.recipe.stages[index]
         for group in self.optimiser.param_groups:
             group["lr"] = stage.rate_at(inner)
-        rows, chosen = self.batches.draw(stage.identities)
-        pictures, own, teacher = self._views(stage, rows, chosen)
+        rows, pictures, own, teacher = self._batch(stage, inner)
         x = normalise(validation.shrink(pictures, stage.height, stage.width))
         self.student.train()
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             raw = self._run(x)
         embeddings = functional.normalize(raw.float())
         parts = {
@@ -240,6 +245,18 @@ class Trainer:
     def _place(self, values: NDArray[Any]) -> Tensor:
         """Send an array to the device without waiting for it."""
         return torch.from_numpy(values).to(self.device, non_blocking=True)
+
+    def _batch(self, stage: Stage, inner: int) -> _Batch:
+        """The batch of a stage's step: a new one, or now and then one that was answered before."""
+        if inner == 0:
+            self._replay.clear()
+        if inner % stage.uses:
+            again = self._replay.draw(self.generator)
+            if again is not None:
+                return again
+        rows, chosen = self.batches.draw(stage.identities)
+        batch = (rows, *self._views(stage, rows, chosen))
+        return self._replay.add(batch) if stage.uses > 1 else batch
 
     def _views(
         self, stage: Stage, rows: NDArray[np.int64], chosen: NDArray[np.int64]

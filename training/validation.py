@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from reid_edge import metrics
 
+from .arithmetic import autocast
 from .augment import normalise
 from .sets import Batches, PreparedSet
 
@@ -22,7 +23,7 @@ def retrieval(
     found = []
     for start in range(0, len(images), 64):
         block = images[start : start + 64].to(device).permute(0, 3, 1, 2).float()
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             found.append(network(normalise(block)).float())
     embeddings = functional.normalize(torch.cat(found)).cpu().numpy()
     pids, camids = data.pids, data.camids
@@ -48,7 +49,7 @@ def settle(
         rows, _views = batches.draw()
         pictures = torch.from_numpy(data.images[rows]).to(device)
         x = shrink(pictures.permute(0, 3, 1, 2).float(), *size)
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             network(normalise(x))
     network.eval()
 

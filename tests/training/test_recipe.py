@@ -30,6 +30,8 @@ def test_a_step_belongs_to_one_stage(recipe):
     assert recipe.stage_of(6) == (1, 0)
     with pytest.raises(IndexError):
         recipe.stage_of(8)
+    ahead = [len(recipe.ahead(step)) for step in (0, 5, 6, 7, 8)]
+    assert ahead == [2, 2, 1, 1, 0]
 
 
 def test_a_stage_may_have_an_augmentation_and_a_teacher_of_its_own():

@@ -1,0 +1,108 @@
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the train extra is not installed")
+pytest.importorskip("matplotlib", reason="the train extra is not installed")
+pytest.importorskip("safetensors", reason="the train extra is not installed")
+
+from safetensors.torch import save_file
+
+from training.__main__ import main
+from training.publish import published, save
+from training.sets import PreparedSet
+from training.start import start
+from training.train import Trainer
+
+
+def trainer(recipe, prepared, out):
+    return Trainer(
+        recipe, PreparedSet.open(prepared / "train"), PreparedSet.open(prepared / "held_out"), out
+    )
+
+
+@pytest.fixture
+def first(recipe, prepared, tmp_path):
+    """A run that is through with the first stage, and the weights that it would publish."""
+    run = trainer(recipe, prepared, tmp_path / "first")
+    while run.step < 6:
+        run.run(stop_after=0)
+    path = tmp_path / "weights.safetensors"
+    save(published(run.average.state_dict()), recipe.architecture.to_json(), {}, path)
+    return run, path
+
+
+def test_a_run_goes_on_with_published_weights(recipe, prepared, tmp_path, first):
+    before, path = first
+    run = trainer(recipe, prepared, tmp_path / "second")
+    start(run, path, stage=2)
+    assert run.step == 6
+    expected = before.average.module.state_dict()
+    for network in (run.student, run.average.module):
+        for name, value in network.state_dict().items():
+            if not name.endswith("num_batches_tracked"):
+                torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-3)
+    run.run()
+    assert (run.step, run.history[-1]["step"]) == (8, 8)
+    # The average began with the published weights, not with the first step's.
+    assert int(run.average.n_averaged) == 3
+
+
+def test_the_classifier_knows_its_people(recipe, prepared, tmp_path, first):
+    run = trainer(recipe, prepared, tmp_path / "second")
+    start(run, first[1], stage=2)
+    data = PreparedSet.open(prepared / "train")
+    images = data.resized(128, 64).permute(0, 3, 1, 2).float()
+    from training.augment import normalise
+
+    run.average.eval()
+    with torch.no_grad():
+        embeddings = torch.nn.functional.normalize(run.average(normalise(images)))
+        _, accuracy = run.classifier(embeddings, torch.from_numpy(data.labels[:, 0]).long())
+    assert accuracy == 1
+
+
+def test_only_stages_to_come_need_their_teacher(recipe, prepared, tmp_path, first):
+    """As where the pictures were prepared without a teacher, for a last stage in the loop."""
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for part in ("train", "held_out"):
+        (bare / part).mkdir()
+        for path in (prepared / part).iterdir():
+            if path.name != "teacher.npy":
+                (bare / part / path.name).symlink_to(path)
+    stages = (recipe.stages[0], replace(recipe.stages[1], teacher="loop"))
+    run = trainer(replace(recipe, stages=stages), bare, tmp_path / "second")
+    with pytest.raises(SystemExit, match="--teacher"):
+        run.check_teacher()
+    run.teacher = lambda pictures: torch.zeros(len(pictures), 256)
+    with pytest.raises(SystemExit, match="prepare"):
+        run.check_teacher()
+    start(run, first[1], stage=2)
+    run.check_teacher()
+
+
+def test_what_cannot_be_started_from_is_refused(recipe, prepared, tmp_path, first):
+    run = trainer(recipe, prepared, tmp_path / "second")
+    for stage in (0, 3):
+        with pytest.raises(SystemExit, match=f"stages 1 to 2, not {stage}"):
+            start(run, first[1], stage)
+    other = replace(recipe, architecture=replace(recipe.architecture, stem=16))
+    with pytest.raises(SystemExit, match="another architecture"):
+        start(trainer(other, prepared, tmp_path / "second"), first[1], 2)
+    with pytest.raises(SystemExit, match="no such file"):
+        start(run, tmp_path / "absent.safetensors", 2)
+    save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    (tmp_path / "damaged.safetensors").write_bytes(b"\0" * 16)
+    for name in ("foreign", "damaged"):
+        with pytest.raises(SystemExit, match="publish"):
+            start(run, tmp_path / f"{name}.safetensors", 2)
+
+
+def test_the_command_starts_once(recipe, prepared, tmp_path, first, capsys):
+    asked = ["train", "--recipe", str(tmp_path / "recipe.json"), "--data", str(prepared)]
+    asked += ["--start", str(first[1]), "--stage", "2", "--out", str(tmp_path / "second")]
+    assert main([*asked, "--stop-after", "0"]) == 0
+    assert "goes on" not in capsys.readouterr().out
+    assert main(asked) == 0
+    assert "goes on from step 7" in capsys.readouterr().out

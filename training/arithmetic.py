@@ -1,0 +1,13 @@
+"""BF16 where it is faster."""
+
+from __future__ import annotations
+
+import torch
+
+from reid_edge.backends import _processor
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """BF16 on a GPU and on CPUs that have it; other CPUs only imitate it, slowly."""
+    enabled = device.type != "cpu" or _processor.has_bf16()
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
