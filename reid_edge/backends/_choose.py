@@ -147,15 +147,10 @@ def graph_for(
         graph = _graph_name(fast, backend)
         precision = fast if graph in bundle.graphs and bundle.gates.get(graph) else "fp32"
     graph = _graph_name(precision, backend)
-    _check_offered(precision, backend, device, allow_unverified)
+    _check_offered(precision, backend, device)
     bundle.graph(graph)
-    if graph != "fp32" and not bundle.gates.get(graph) and not allow_unverified:
-        state = "failed" if graph in bundle.gates else "has not been put to"
-        raise PrecisionUnavailableError(
-            f"the {graph} graph of model {bundle.name!r} {state} the accuracy gate; "
-            "use fp32, export it again with more pictures to calibrate and to judge on, or run it "
-            "all the same with allow_unverified=True (--allow-unverified)"
-        )
+    if not allow_unverified:
+        _check_verified(bundle, graph, device)
     return graph
 
 
@@ -172,24 +167,32 @@ def _fastest(backend: str, device: str) -> str:
     return "int8" if backend == "openvino" and _processor.has_fast_int8() else "fp32"
 
 
-def _check_offered(precision: str, backend: str, device: str, allow_unverified: bool) -> None:
+def _check_offered(precision: str, backend: str, device: str) -> None:
     if precision == "fp16" and device == "cpu":
         raise PrecisionUnavailableError(
             "fp16 is for GPUs: CPUs would widen it to float32 and gain nothing; "
             "use precision='fp32' here"
         )
-    if precision != "int8":
-        return
-    if backend == "onnxruntime" and device != "cpu":
+    if precision == "int8" and backend == "onnxruntime" and device != "cpu":
         raise PrecisionUnavailableError(
             "ONNX Runtime's CUDA provider does not compute in int8; use backend='tensorrt', or "
             "precision='fp16'"
         )
-    if device == "cpu" and not _processor.has_fast_int8() and not allow_unverified:
+
+
+def _check_verified(bundle: Bundle, graph: str, device: str) -> None:
+    if graph == "int8" and device == "cpu" and not _processor.has_fast_int8():
         raise PrecisionUnavailableError(
             "int8 is for CPUs with VNNI or AMX, where its accuracy was measured, and this one "
             "reports neither; use precision='fp32', or run it all the same with "
             "allow_unverified=True"
+        )
+    if graph != "fp32" and not bundle.gates.get(graph):
+        state = "failed" if graph in bundle.gates else "has not been put to"
+        raise PrecisionUnavailableError(
+            f"the {graph} graph of model {bundle.name!r} {state} the accuracy gate; "
+            "use fp32, export it again with more pictures to calibrate and to judge on, or run it "
+            "all the same with allow_unverified=True (--allow-unverified)"
         )
 
 

@@ -100,6 +100,14 @@ def test_int8_on_a_cpu_without_vnni_is_refused_with_the_reason(tiny_bundle, star
     assert started == [("openvino", "int8", "cpu")]
 
 
+@pytest.mark.parametrize("fast_int8", [True, False])
+def test_a_graph_that_is_not_there_is_the_first_reason(tiny_bundle, started, cuda, fast_int8):
+    cuda(False, fast_int8=fast_int8)
+    with pytest.raises(errors.PrecisionUnavailableError, match="no int8 graph"):
+        backends.choose(tiny_bundle, precision="int8")
+    assert started == []
+
+
 def test_int8_through_onnx_runtime_on_a_gpu_is_refused_with_the_reason(tiny_bundle, started, cuda):
     cuda(True)
     found = with_graphs(tiny_bundle, "auto", **PASSED)
