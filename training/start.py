@@ -33,18 +33,24 @@ def start(trainer: Trainer, weights: Path, stage: int) -> None:
     try:
         with safe_open(weights, "pt") as file:
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-            architecture = json.loads((file.metadata() or {})["reid_edge"])["architecture"]
+            stored = json.loads((file.metadata() or {})["reid_edge"])["architecture"]
+            architecture = Architecture.from_json(stored)
     except FileNotFoundError:
         raise SystemExit(f"{weights}: no such file") from None
-    except (SafetensorError, KeyError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise SystemExit(f"{weights} is not what `publish` wrote: {error}") from None
-    if Architecture.from_json(architecture) != trainer.recipe.architecture:
+    if architecture != trainer.recipe.architecture:
         raise SystemExit(f"{weights} holds another architecture than the recipe's")
     # A norm's counter of batches is not published, and nothing reads it.
+    wanted = {
+        name: value.shape
+        for name, value in trainer.student.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    if {name: value.shape for name, value in tensors.items()} != wanted:
+        raise SystemExit(f"{weights} does not hold the weights of its architecture")
     for network in (trainer.student, trainer.average.module):
-        missing, unexpected = network.load_state_dict(tensors, strict=False)
-        assert not unexpected
-        assert all(name.endswith("num_batches_tracked") for name in missing)
+        network.load_state_dict(tensors, strict=False)
     trainer.average.n_averaged += 1
     trainer.step = sum(earlier.steps for earlier in stages[: stage - 1])
     _start_classifier(trainer)

@@ -92,11 +92,17 @@ def test_what_cannot_be_started_from_is_refused(recipe, prepared, tmp_path, firs
         start(trainer(other, prepared, tmp_path / "second"), first[1], 2)
     with pytest.raises(SystemExit, match="no such file"):
         start(run, tmp_path / "absent.safetensors", 2)
-    save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    one = {"x": torch.zeros(1)}
+    save_file(one, tmp_path / "foreign.safetensors")
+    save_file(one, tmp_path / "garbled.safetensors", {"reid_edge": "{"})
+    save(one, {"unheard": 1}, {}, tmp_path / "strange.safetensors")
     (tmp_path / "damaged.safetensors").write_bytes(b"\0" * 16)
-    for name in ("foreign", "damaged"):
+    for name in ("foreign", "garbled", "strange", "damaged"):
         with pytest.raises(SystemExit, match="publish"):
             start(run, tmp_path / f"{name}.safetensors", 2)
+    save(one, recipe.architecture.to_json(), {}, tmp_path / "other.safetensors")
+    with pytest.raises(SystemExit, match="does not hold the weights"):
+        start(run, tmp_path / "other.safetensors", 2)
 
 
 def test_the_command_starts_once(recipe, prepared, tmp_path, first, capsys):
