@@ -238,10 +238,10 @@ def _show_warning(
 
 def _gate(gate: dict[str, Any]) -> str:
     """A gate's entry as one line."""
-    skipped = ("passed", "data", "pictures", "arithmetic", "imitated")
+    skipped = ("passed", "data", "pictures", "arithmetic", "emulated")
     figures = [f"{name} {value}" for name, value in gate.items() if name not in skipped]
     outcome = "passed" if gate["passed"] else "FAILED"
-    how = ", imitated as this processor lacks its arithmetic" if gate.get("imitated") else ""
+    how = ", in emulated arithmetic" if gate.get("emulated") else ""
     on = visible(gate["data"]) + how
     return f"{outcome} on {gate['pictures']} pictures of {on}: {', '.join(figures)}"
 

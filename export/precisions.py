@@ -253,11 +253,11 @@ def _judge(
     plan: _Plan,
 ) -> dict[str, dict[str, Any]]:
     """Run all graphs on the judged pictures, and hold them against FP32."""
-    ways = {
-        name: running.way(files[name], each.half, bool(each.input_scales))
+    executions = {
+        name: running.execution(files[name], each.half, bool(each.input_scales))
         for name, each in wanted.items()
     }
-    graphs = {name: (each.graph, each.hint) for name, each in ways.items()}
+    graphs = {name: (each.graph, each.hint) for name, each in executions.items()}
     batches = pictures.batches(plan.judged, frame)
     shown = running.track(batches, "judge", -(-len(plan.judged) // 16))
     embeddings = running.embed({"fp32": (files["fp32"], "f32"), **graphs}, shown)
@@ -272,8 +272,8 @@ def _judge(
             "passed": False,
             "data": plan.data,
             "pictures": len(plan.judged),
-            "arithmetic": ways[name].arithmetic,
-            "imitated": ways[name].imitated,
+            "arithmetic": executions[name].arithmetic,
+            "emulated": executions[name].emulated,
         }
         if np.isfinite(found).all():
             figures = judge.figures(found)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reid_edge.backends import _processor
 
-from . import imitation
+from . import emulation
 
 Item = TypeVar("Item")
 
@@ -50,39 +50,40 @@ def half_precision() -> bool:
 
 
 @dataclass(frozen=True)
-class Way:
+class Execution:
     """How a graph is judged on this processor.
 
     Attributes:
         graph: the ONNX file to run.
         hint: the arithmetic to run it with.
         arithmetic: what that stands for, of all that is not INT8: `f32`, `f16` or `bf16`.
-        imitated: whether INT8, and BF16 around it, are computed in FP32 (`imitation.py`).
+        emulated: whether INT8, and BF16 around it, are computed in floats (`emulation.py`).
     """
 
     graph: bytes
     hint: str
     arithmetic: str
-    imitated: bool = False
+    emulated: bool = False
 
 
-def way(graph: bytes, half: bool, int8: bool) -> Way:
-    """Judge a graph as it will run: as here, or as on a processor that has its arithmetic.
+def execution(graph: bytes, half: bool, int8: bool) -> Execution:
+    """How to judge a graph with its own arithmetic, whatever this processor has.
 
     Args:
         graph: the ONNX file.
         half: whether its floats are FP16.
         int8: whether there is INT8 in it.
     """
+    fast = _processor.has_fast_int8()
     if int8 and not half:
-        # On a CPU of today that has INT8, the runtime computes in BF16 around it.
-        if _processor.has_fast_int8() and _processor.has_bf16():
-            return Way(graph, "bf16", "bf16")
-        return Way(imitation.imitate(graph, bf16=True), "f32", "bf16", imitated=True)
-    if int8 and not _processor.has_fast_int8():
-        return Way(imitation.imitate(graph), "f32", "f32", imitated=True)
-    hint = "f16" if half_precision() else "f32"
-    return Way(graph, hint, hint)
+        # Processors with VNNI alone run FP32 around INT8: BF16 is judged, the coarser of the two.
+        if fast and _processor.has_bf16():
+            return Execution(graph, "bf16", "bf16")
+        return Execution(emulation.emulate(graph, bf16=True), "f32", "bf16", emulated=True)
+    hint = "f16" if half and half_precision() else "f32"
+    if int8 and not fast:
+        return Execution(emulation.emulate(graph), hint, hint, emulated=True)
+    return Execution(graph, hint, hint)
 
 
 def embed(

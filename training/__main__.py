@@ -106,9 +106,12 @@ def _trainer(arguments: argparse.Namespace) -> Trainer:
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    if (arguments.start is None) != (arguments.stage is None):
+        raise SystemExit("--start and --stage go together: whose weights begin which stage")
     trainer = _trainer(arguments)
     if trainer.resume():
-        print(f"goes on from step {trainer.step}")
+        aside = "" if arguments.start is None else "; --start is left aside"
+        print(f"goes on from step {trainer.step} of {trainer.checkpoint_path}{aside}")
     elif arguments.start is not None:
         from .start import start
 
@@ -188,13 +191,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_training(train)
     train.add_argument("--out", type=Path, required=True, help="checkpoint and curves")
     train.add_argument("--stop-after", type=float, metavar="SECONDS", help="then resume later")
-
     train.add_argument(
         "--start", type=Path, metavar="WEIGHTS", help="what publish wrote, if --out is empty"
     )
-    train.add_argument(
-        "--stage", type=int, default=1, metavar="N", help="with --start: begin the Nth stage (1)"
-    )
+    train.add_argument("--stage", type=int, metavar="N", help="with --start: begin the Nth stage")
 
     rate = commands.add_parser("rate", help="measure how long a recipe's stages would take here")
     rate.set_defaults(run=_rate, out=Path())

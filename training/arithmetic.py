@@ -8,6 +8,6 @@ from reid_edge.backends import _processor
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """BF16 on a GPU and on CPUs that have it; other CPUs only imitate it, slowly."""
+    """BF16 on a GPU and on CPUs that have it; other CPUs only emulate it, slowly."""
     enabled = device.type != "cpu" or _processor.has_bf16()
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)

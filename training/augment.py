@@ -3,7 +3,7 @@
 The geometry (the view, jitter like a bad detector's, the resize to the training size) is one
 affine resampling, and the colours are one 3 x 3 matrix per picture; what cameras and people in
 front do to a picture follows (`degrade.py`, `mixing.py`).  All draws come from one generator, so
-that a resumed run goes on where it stopped.
+that a resumed run goes on with the draws that it would have made.
 """
 
 from __future__ import annotations

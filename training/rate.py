@@ -31,6 +31,7 @@ def measure(trainer: Trainer, steps: int = 20) -> list[Rate]:
     found, trainer.step = [], 0
     for stage in trainer.recipe.stages:
         start = trainer.step
+        steps = -(-steps // stage.echo) * stage.echo  # as many new batches as echoes
         for step in range(2 * steps):
             if step == steps:
                 _finish(trainer.device)

@@ -32,14 +32,16 @@ class Stage:
     weights: dict[str, float] | None = None
     averaging: float | None = None
     identities: int | None = None
-    uses: int = 1
-    """How often a batch is learnt from once the loop's teacher has answered it (`replay.py`)."""
+    echo: int = 1
+    """How often a batch that the loop's teacher answered is learnt from, on average (`echo`)."""
 
     def __post_init__(self) -> None:
         if self.teacher not in ("prepared", "loop"):
             raise ValueError(f"a stage's teacher is 'prepared' or 'loop', not {self.teacher!r}")
-        if self.uses < 1 or (self.uses > 1 and self.teacher != "loop"):
-            raise ValueError("a stage uses a batch once, or more often if its teacher is 'loop'")
+        if not isinstance(self.echo, int) or self.echo < 1:
+            raise ValueError(f"a stage's echo is a whole number from 1 on, not {self.echo!r}")
+        if self.echo > 1 and self.teacher != "loop":
+            raise ValueError("only a stage whose teacher is 'loop' can echo its batches")
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Stage:

@@ -92,7 +92,7 @@ def torch_teacher(
 
 
 def openvino_teacher(path: Path, batch: int = 32) -> Teacher:
-    """The network at `path`, in BF16 on the CPU.
+    """The network at `path`, in BF16 on CPUs that have it, else in FP32.
 
     BF16 triples the speed of CPUs with AMX and moves these embeddings by a cosine below 1e-3.
     """

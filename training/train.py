@@ -22,9 +22,9 @@ from . import curves, losses, validation, views
 from .arithmetic import autocast
 from .augment import augment, normalise
 from .averaging import Averaging
+from .echo import Echo
 from .model import build
 from .recipe import Recipe, Stage
-from .replay import Replay
 from .sets import Batches, PreparedSet
 from .teacher import SIZE, Teacher
 
@@ -81,7 +81,7 @@ class Trainer:
         # Of the identity classifier on training pictures.
         self.accuracy = torch.zeros((), device=self.device)
         self._images: Tensor | None = None
-        self._replay = Replay[_Batch]()
+        self._echo = Echo[_Batch]()
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ class Trainer:
         return self.out / "checkpoint.pt"
 
     def save(self) -> None:
-        """Write everything that the next run needs, in one atomic step."""
+        """Write everything that the next run needs, but echoes, in one atomic step."""
         state = {
             "architecture": self.recipe.architecture.to_json(),
             "step": self.step,
@@ -247,16 +247,16 @@ class Trainer:
         return torch.from_numpy(values).to(self.device, non_blocking=True)
 
     def _batch(self, stage: Stage, inner: int) -> _Batch:
-        """The batch of a stage's step: a new one, or now and then one that was answered before."""
+        """The batch of a stage's step: a new one, or an echo of one that was answered before."""
         if inner == 0:
-            self._replay.clear()
-        if inner % stage.uses:
-            again = self._replay.draw(self.generator)
+            self._echo.clear()
+        if inner % stage.echo:
+            again = self._echo.draw(self.generator)
             if again is not None:
                 return again
         rows, chosen = self.batches.draw(stage.identities)
         batch = (rows, *self._views(stage, rows, chosen))
-        return self._replay.add(batch) if stage.uses > 1 else batch
+        return self._echo.add(batch) if stage.echo > 1 else batch
 
     def _views(
         self, stage: Stage, rows: NDArray[np.int64], chosen: NDArray[np.int64]

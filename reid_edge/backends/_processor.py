@@ -22,7 +22,7 @@ def has_fast_int8(cpuinfo: Path = _CPUINFO) -> bool:
 
 @functools.cache
 def has_bf16(cpuinfo: Path = _CPUINFO) -> bool:
-    """Whether the CPU multiplies BF16 numbers; others would imitate it, slowly."""
+    """Whether the CPU multiplies BF16 numbers; others would emulate it, slowly."""
     return not _BF16.isdisjoint(_flags(cpuinfo))
 
 

@@ -12,22 +12,25 @@ import numpy as np
 import openvino
 import pytest
 
-from export import imitation, pictures, running
+from export import emulation, pictures, running
 from export.convert import convert
 
 
 @pytest.fixture(scope="session", autouse=True)
-def judged_in_float32():
-    """Tiny networks are judged alike on every processor; of few pictures, a hair decides."""
-    usual = running.way
+def usual_execution():
+    """Tiny networks are judged alike on every processor: of few pictures, a hair decides.
 
-    def way(graph, half, int8):
+    Gives what is replaced.
+    """
+    usual = running.execution
+
+    def execution(graph, half, int8):
         if int8:
-            return running.Way(imitation.imitate(graph), "f32", "f32", imitated=True)
+            return running.Execution(emulation.emulate(graph), "f32", "f32", emulated=True)
         return usual(graph, half, int8)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "way", way)
+        patch.setattr(running, "execution", execution)
         yield usual
 
 

@@ -167,7 +167,7 @@ def test_all_precisions(weights, tmp_path, capsys):
     ]
     assert [line.split(":")[0] for line in lines[5:8]] == [f"gate of {name}" for name in graphs[1:]]
     assert "passed on 24 pictures of crops (unlabelled, 8 of them calibrated on)" in lines[6]
-    assert "imitated as this processor lacks its arithmetic: flips" in lines[6]
+    assert "in emulated arithmetic: flips" in lines[6]
     assert lines[8].startswith("next: ")
     assert err == ""
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from wishes import described, wish
 
-from export import imitation, precisions, running
+from export import emulation, precisions, running
 from export.convert import convert
 from export.precisions import Wish
 from reid_edge import bundle
@@ -57,16 +57,16 @@ def test_overlap_is_seen_through_links(weights, crops, tmp_path):
 
 @pytest.mark.parametrize("able", [True, False])
 def test_int8_is_judged_with_bf16_around_it(
-    weights, crops, tmp_path, monkeypatch, judged_in_float32, able
+    weights, crops, tmp_path, monkeypatch, usual_execution, able
 ):
-    """On a processor that has both they are run, on others imitated: the verdict is the same."""
+    """A processor that has both runs the graph, another its emulation; the entry says which."""
     seen, network = [], running.Network
 
     def watched(graph, inner=(), arithmetic="f32"):
         seen.append(arithmetic)
-        return network(imitation.imitate(graph), inner, "f32")  # whatever this processor has
+        return network(emulation.emulate(graph), inner, "f32")  # whatever this processor has
 
-    monkeypatch.setattr(running, "way", judged_in_float32)
+    monkeypatch.setattr(running, "execution", usual_execution)
     monkeypatch.setattr(running, "Network", watched)
     for name in ("has_fast_int8", "has_bf16"):
         monkeypatch.setattr(running._processor, name, lambda: able)
@@ -74,10 +74,33 @@ def test_int8_is_judged_with_bf16_around_it(
         warnings.simplefilter("ignore", RuntimeWarning)  # of so few pictures, a hair decides
         convert(weights, tmp_path / "out", wish=wish(crops, precisions=("int8",)))
     gates = described(tmp_path / "out")["gates"]
-    assert (gates["int8"]["arithmetic"], gates["int8"]["imitated"]) == ("bf16", not able)
-    assert gates["int8_fp16"]["imitated"] is not able
+    assert (gates["int8"]["arithmetic"], gates["int8"]["emulated"]) == ("bf16", not able)
+    assert gates["int8_fp16"]["emulated"] is not able
     assert seen.count("bf16") == able
     assert bundle.load(tmp_path / "out").judged_in["int8"] == "bf16"
+
+
+@pytest.mark.parametrize("fp16", [True, False])
+@pytest.mark.parametrize("bf16", [True, False])
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_processor_runs_what_it_has(monkeypatch, usual_execution, fast, bf16, fp16):
+    monkeypatch.setattr(running._processor, "has_fast_int8", lambda: fast)
+    monkeypatch.setattr(running._processor, "has_bf16", lambda: bf16)
+    monkeypatch.setattr(running, "half_precision", lambda: fp16)
+    monkeypatch.setattr(emulation, "emulate", lambda graph, bf16=False: b"bf16" if bf16 else b"f32")
+    half = "f16" if fp16 else "f32"
+
+    def found(floats_are_half, int8):
+        how = usual_execution(b"own", floats_are_half, int8)
+        return how.graph, how.hint, how.arithmetic, how.emulated
+
+    assert found(False, False) == (b"own", "f32", "f32", False)  # nothing but kept layers
+    assert found(True, False) == (b"own", half, half, False)
+    assert found(True, True) == (b"own" if fast else b"f32", half, half, not fast)
+    able = fast and bf16
+    assert found(False, True) == (
+        (b"own", "bf16", "bf16", False) if able else (b"bf16", "f32", "bf16", True)
+    )
 
 
 @pytest.mark.parametrize("half", [True, False])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from export import imitation
+from export import emulation
 from export.precisions import Wish
 from reid_edge.backends import _processor
 
@@ -26,9 +26,9 @@ def described(folder):
 
 
 def runnable(content):
-    """A graph and what to run it with; INT8 is imitated where it would be added up in 16 bits."""
+    """A graph and what to run it with; INT8 is emulated where it would be added up in 16 bits."""
     if not _processor.has_fast_int8():
-        content = imitation.imitate(content)
+        content = emulation.emulate(content)
     return content, "f32"
 
 

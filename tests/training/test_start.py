@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -6,13 +7,16 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 pytest.importorskip("matplotlib", reason="the train extra is not installed")
 pytest.importorskip("safetensors", reason="the train extra is not installed")
 
-from safetensors.torch import save_file
-
+from export.checkpoint import BUNDLE_FIELDS
+from reid_edge.errors import ArchitectureMismatchError, ConversionError
 from training.__main__ import main
 from training.publish import published, save
 from training.sets import PreparedSet
 from training.start import start
 from training.train import Trainer
+
+# As far as the export reads it.
+DESCRIBED = dict.fromkeys(BUNDLE_FIELDS) | {"input": {"height": 256, "width": 128}}
 
 
 def trainer(recipe, prepared, out):
@@ -28,7 +32,7 @@ def first(recipe, prepared, tmp_path):
     while run.step < 6:
         run.run(stop_after=0)
     path = tmp_path / "weights.safetensors"
-    save(published(run.average.state_dict()), recipe.architecture.to_json(), {}, path)
+    save(published(run.average.state_dict()), recipe.architecture.to_json(), DESCRIBED, path)
     return run, path
 
 
@@ -90,25 +94,45 @@ def test_what_cannot_be_started_from_is_refused(recipe, prepared, tmp_path, firs
     other = replace(recipe, architecture=replace(recipe.architecture, stem=16))
     with pytest.raises(SystemExit, match="another architecture"):
         start(trainer(other, prepared, tmp_path / "second"), first[1], 2)
-    with pytest.raises(SystemExit, match="no such file"):
+    headed = replace(recipe, architecture=replace(recipe.architecture, embedding=128))
+    with pytest.raises(SystemExit, match="heads that are not published"):
+        start(trainer(headed, prepared, tmp_path / "second"), first[1], 2)
+    with pytest.raises(ConversionError, match="no such file"):
         start(run, tmp_path / "absent.safetensors", 2)
-    one = {"x": torch.zeros(1)}
-    save_file(one, tmp_path / "foreign.safetensors")
-    save_file(one, tmp_path / "garbled.safetensors", {"reid_edge": "{"})
-    save(one, {"unheard": 1}, {}, tmp_path / "strange.safetensors")
-    (tmp_path / "damaged.safetensors").write_bytes(b"\0" * 16)
-    for name in ("foreign", "garbled", "strange", "damaged"):
-        with pytest.raises(SystemExit, match="publish"):
-            start(run, tmp_path / f"{name}.safetensors", 2)
-    save(one, recipe.architecture.to_json(), {}, tmp_path / "other.safetensors")
-    with pytest.raises(SystemExit, match="does not hold the weights"):
-        start(run, tmp_path / "other.safetensors", 2)
+    (tmp_path / "keras.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(ConversionError, match="publish"):
+        start(run, tmp_path / "keras.h5", 2)
+    assert run.step == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (float("nan"), ConversionError),
+        (torch.zeros(3), ArchitectureMismatchError),
+        (None, ArchitectureMismatchError),
+    ],
+)
+def test_damaged_weights_are_refused(recipe, prepared, tmp_path, first, value, error):
+    tensors = published(first[0].average.state_dict())
+    if value is None:
+        del tensors["neck.bias"]
+    else:
+        tensors["neck.bias"] = value + torch.zeros(256) if isinstance(value, float) else value
+    save(tensors, recipe.architecture.to_json(), DESCRIBED, tmp_path / "damaged.safetensors")
+    run = trainer(recipe, prepared, tmp_path / "second")
+    with pytest.raises(error, match=r"neck\.bias"):
+        start(run, tmp_path / "damaged.safetensors", 2)
 
 
 def test_the_command_starts_once(recipe, prepared, tmp_path, first, capsys):
     asked = ["train", "--recipe", str(tmp_path / "recipe.json"), "--data", str(prepared)]
-    asked += ["--start", str(first[1]), "--stage", "2", "--out", str(tmp_path / "second")]
+    asked += ["--out", str(tmp_path / "second")]
+    for alone in (["--stage", "2"], ["--start", str(first[1])]):
+        with pytest.raises(SystemExit, match="go together"):
+            main([*asked, *alone])
+    asked += ["--start", str(first[1]), "--stage", "2"]
     assert main([*asked, "--stop-after", "0"]) == 0
     assert "goes on" not in capsys.readouterr().out
     assert main(asked) == 0
-    assert "goes on from step 7" in capsys.readouterr().out
+    assert re.search("goes on from step 7 .*--start is left aside", capsys.readouterr().out)

@@ -14,31 +14,25 @@ import numpy as np
 
 from .packages import require
 
-# What computes; the others only move numbers, or are a rounding themselves.
-_COMPUTES = {"AveragePool", "BatchNormalization", "Cast", "Conv", "Div", "Gemm"} | {
-    "GlobalAveragePool",
-    "Max",
-    "Mul",
-    "ReduceL2",
-    "Relu",
-    "Sub",
-}
+# They only move numbers, or choose among them: nothing new is to be rounded.  The kernel of an INT8
+# convolution is INT8 times a scale that engines apply to the sum.
+_MOVES = ("Concat", "DequantizeLinear", "Flatten", "MaxPool", "Transpose")
 
 # Dekker's constant (1971): x * c - (x * c - x) keeps 8 of float32's 24 bits, as many as BF16 has.
 _SPLIT = 2.0**16 + 1
 
-_LEAST, _MOST, _FACTOR = "imitation/least", "imitation/most", "imitation/split"
+_LEAST, _MOST, _FACTOR = "emulation/least", "emulation/most", "emulation/split"
 
 
-def imitate(graph: bytes, bf16: bool = False) -> bytes:
+def emulate(graph: bytes, bf16: bool = False) -> bytes:
     """The same computation without INT8: activations are rounded to its steps, but stay floats.
 
     Kernels are left as they are stored: where no activation is INT8, engines make floats of them.
 
     Args:
         graph: an ONNX file as `GraphWriter` wrote it.
-        bf16: of a graph of FP32 and INT8: also round what each other layer makes to BF16.  An
-            engine spares some of these roundings, so that it is no worse than its imitation.
+        bf16: of a graph of FP32 and INT8: also round kernels, and what each other layer makes,
+            to BF16.  Engines that fuse layers spare some of these roundings.
 
     Returns:
         An ONNX file to be run in FP32.
@@ -51,19 +45,32 @@ def imitate(graph: bytes, bf16: bool = False) -> bytes:
     }
     floats = np.float16 if onnx.TensorProto.FLOAT16 in scales else np.float32
     nodes = [
-        each for node in model.graph.node for each in _imitated(onnx.helper, node, stored, bf16)
+        each for node in model.graph.node for each in _emulated(onnx.helper, node, stored, bf16)
     ]
     for name, value in ((_LEAST, -128), (_MOST, 127), (_FACTOR, _SPLIT)):
         if name not in stored and any(name in node.input for node in nodes):
             tensor = require("onnx.numpy_helper").from_array(np.array(value, floats), name)
             model.graph.initializer.append(tensor)
+    if bf16:
+        _round_kernels(model.graph)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 
 
-def _imitated(helper: Any, node: Any, stored: dict[str, int], bf16: bool) -> Iterator[Any]:
+def _round_kernels(graph: Any) -> None:
+    """Those that are stored as FP32; others are made by a Cast."""
+    numpy_helper, float32 = require("onnx.numpy_helper"), require("onnx").TensorProto.FLOAT
+    kernels = {node.input[1] for node in graph.node if node.op_type in ("Conv", "Gemm")}
+    for tensor in graph.initializer:
+        if tensor.name in kernels and tensor.data_type == float32:
+            exact = numpy_helper.to_array(tensor)
+            far = exact * np.float32(_SPLIT)
+            tensor.CopyFrom(numpy_helper.from_array(far - (far - exact), tensor.name))
+
+
+def _emulated(helper: Any, node: Any, stored: dict[str, int], bf16: bool) -> Iterator[Any]:
     """What stands in a node's place."""
     made = node.output[0]
 
@@ -76,7 +83,7 @@ def _imitated(helper: Any, node: Any, stored: dict[str, int], bf16: bool) -> Ite
         yield step("Clip", [f"{made}/whole", _LEAST, _MOST], made)
     elif node.op_type == "DequantizeLinear" and node.input[0] not in stored:
         yield step("Mul", list(node.input[:2]), made)
-    elif bf16 and node.op_type in _COMPUTES:
+    elif bf16 and node.op_type not in _MOVES:
         node.output[0] = exact = f"{made}/exact"
         yield node
         yield step("Mul", [exact, _FACTOR], f"{made}/far")

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from wishes import wish
 
-from export import imitation, running
+from export import emulation, running
 from export.convert import convert
 
 
@@ -39,8 +39,17 @@ def test_bf16_is_rounded_to_its_eight_bits():
     values = np.random.default_rng(0).normal(size=4096).astype(np.float32) * 300
     values[:3] = 0, 1, -65504
     one = small("Mul", factor=np.array(1, np.float32))
-    np.testing.assert_array_equal(run(imitation.imitate(one, bf16=True), values), to_bf16(values))
-    np.testing.assert_array_equal(run(imitation.imitate(one), values), values)
+    np.testing.assert_array_equal(run(emulation.emulate(one, bf16=True), values), to_bf16(values))
+    np.testing.assert_array_equal(run(emulation.emulate(one), values), values)
+
+
+def test_kernels_are_rounded_too():
+    kernel = np.random.default_rng(0).normal(size=(1, 1, 1)).astype(np.float32)
+    (stored,) = onnx.load_model_from_string(
+        emulation.emulate(small("Conv", kernel=kernel), bf16=True)
+    ).graph.initializer[:1]
+    np.testing.assert_array_equal(numpy_helper.to_array(stored), to_bf16(kernel))
+    assert (to_bf16(kernel) != kernel).all()
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +71,7 @@ def test_int8_is_what_onnx_runtime_computes_node_by_node(folder, batch):
     graph = (folder / "int8.onnx").read_bytes()
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     expected = session.run(None, {"images": batch})[0]
-    found = run(imitation.imitate(graph), batch)
+    found = run(emulation.emulate(graph), batch)
     # A value next to the middle between two steps may fall to either side.
     assert np.abs(found - expected).max() < 2e-3
     assert np.abs(run((folder / "fp32.onnx").read_bytes(), batch) - expected).max() > 5e-3
@@ -71,8 +80,8 @@ def test_int8_is_what_onnx_runtime_computes_node_by_node(folder, batch):
 @pytest.mark.parametrize("name", ["int8", "int8_fp16"])
 def test_no_activation_is_int8(folder, batch, name):
     graph = (folder / f"{name}.onnx").read_bytes()
-    imitated = imitation.imitate(graph)
-    model = onnx.load_model_from_string(imitated)
+    emulated = emulation.emulate(graph)
+    model = onnx.load_model_from_string(emulated)
     onnx.checker.check_model(model, full_check=True)
     kinds = [node.op_type for node in model.graph.node]
     rounded = [node.op_type for node in onnx.load_model_from_string(graph).graph.node]
@@ -81,21 +90,21 @@ def test_no_activation_is_int8(folder, batch, name):
     stored = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
         assert node.op_type != "DequantizeLinear" or node.input[0] in stored
-    assert np.isfinite(run(imitated, batch)).all()
+    assert np.isfinite(run(emulated, batch)).all()
 
 
 def test_bf16_changes_answers_a_little(folder, batch):
     graph = (folder / "int8.onnx").read_bytes()
-    plain, rounded = (run(imitation.imitate(graph, bf16=bf16), batch) for bf16 in (False, True))
+    plain, rounded = (run(emulation.emulate(graph, bf16=bf16), batch) for bf16 in (False, True))
     assert not np.array_equal(plain, rounded)
     assert ((plain * rounded).sum(axis=1) > 0.99).all()
 
 
 def test_a_graph_without_int8_stays(folder, batch):
     graph = (folder / "fp32.onnx").read_bytes()
-    np.testing.assert_array_equal(run(imitation.imitate(graph), batch), run(graph, batch))
+    np.testing.assert_array_equal(run(emulation.emulate(graph), batch), run(graph, batch))
 
 
-def test_an_imitation_is_its_own(folder, batch):
-    once = imitation.imitate((folder / "int8_fp16.onnx").read_bytes())
-    np.testing.assert_array_equal(run(imitation.imitate(once), batch), run(once, batch))
+def test_an_emulation_is_its_own(folder, batch):
+    once = emulation.emulate((folder / "int8_fp16.onnx").read_bytes())
+    np.testing.assert_array_equal(run(emulation.emulate(once), batch), run(once, batch))
