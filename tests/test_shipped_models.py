@@ -1,13 +1,15 @@
 """What comes in the box: whole, and described by a card that is of this very version."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reid_edge import Gallery, bundle
+from reid_edge import Gallery, ReId, bundle, read_image
 from reid_edge.errors import GalleryModelError
+from reid_edge.trackers import cosine_distance
 
 MODELS = bundle.shipped()
 README = Path(__file__).parents[1] / "README.md"
@@ -74,6 +76,29 @@ def test_the_readme_quotes_the_figures_that_were_recorded(name, test):
     cells = " | ".join(f"{figures[f'{test}/{figure}']:.3f}" for figure in columns)
     lines = README.read_text(encoding="utf-8").splitlines()
     assert any(line.startswith(f"| `{name}`, ") and f"| {cells} |" in line for line in lines)
+
+
+def test_the_readme_shows_what_its_first_command_prints():
+    reid = ReId(precision="fp32")
+    first, *others = ("anna_1", "anna_2", "ben_1", "cleo_2")
+    samples = README.parent / "samples"
+    pictures = [read_image(samples / f"{name}.jpg") for name in others]
+    scores = reid.predict(read_image(samples / f"{first}.jpg"), pictures)
+    shown = README.read_text(encoding="utf-8")
+    for name, score in zip(others, scores, strict=True):
+        (quoted,) = re.findall(rf"│ samples/{name}\.jpg +│ (\d\.\d{{3}}) │", shown)
+        assert float(quoted) == pytest.approx(score, abs=1e-3)
+
+
+def test_the_docs_quote_the_distances_for_trackers():
+    reid = ReId(precision="fp32")
+    table = (README.parent / "docs" / "trackers.md").read_text(encoding="utf-8")
+    scores = {"0.5, where same and different are equally likely": 0.5} | {
+        f'`thresholds["{name}"]`': found.score
+        for name, found in bundle.load(bundle.find("edge")).thresholds.items()
+    }
+    for label, score in scores.items():
+        assert f"\n| {label} | {cosine_distance(reid, score):.2f} |\n" in table
 
 
 def test_the_default_model_is_in_the_box():
