@@ -27,7 +27,7 @@ _LEAST, _MOST, _FACTOR = "emulation/least", "emulation/most", "emulation/split"
 def emulate(graph: bytes, bf16: bool = False) -> bytes:
     """The same computation without INT8: activations are rounded to its steps, but stay floats.
 
-    Kernels are left as they are stored: where no activation is INT8, engines make floats of them.
+    INT8 kernels are left as they are: where no activation is INT8, engines make floats of them.
 
     Args:
         graph: an ONNX file as `GraphWriter` wrote it.

@@ -12,9 +12,9 @@ from torch.nn import functional
 from export import checkpoint, sources
 from reid_edge.errors import ConversionError
 
-from .augment import normalise
 from .model import Architecture
 from .train import Trainer
+from .validation import BLOCK, embeddings
 
 # Identities are told apart well enough at this size, at a quarter of the time.
 _HEIGHT, _WIDTH = 128, 64
@@ -70,13 +70,10 @@ def start(trainer: Trainer, weights: Path, stage: int) -> None:
 
 @torch.no_grad()
 def _start_classifier(trainer: Trainer) -> None:
-    data, weight = trainer.data, trainer.classifier.weight
-    images = data.resized(_HEIGHT, _WIDTH)
-    labels = torch.from_numpy(data.labels[:, 0]).long().to(trainer.device)
+    weight, device = trainer.classifier.weight, trainer.device
+    labels = torch.split(torch.from_numpy(trainer.data.labels[:, 0]).long().to(device), BLOCK)
+    blocks = embeddings(trainer.average, trainer.data.resized(_HEIGHT, _WIDTH), device)
     weight.zero_()
-    trainer.average.eval()
-    for begin in track(range(0, len(images), 128), "classifier"):
-        x = images[begin : begin + 128].to(trainer.device).permute(0, 3, 1, 2).float()
-        embeddings = functional.normalize(trainer.average(normalise(x)))
-        weight.index_add_(0, labels[begin : begin + 128], embeddings)
+    for own, rows in zip(labels, track(blocks, "classifier", total=len(labels)), strict=True):
+        weight.index_add_(0, own, rows)
     weight.copy_(functional.normalize(weight))

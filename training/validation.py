@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,22 +14,29 @@ from .arithmetic import autocast
 from .augment import normalise
 from .sets import Batches, PreparedSet
 
+BLOCK = 64
+
 
 @torch.inference_mode()
 def retrieval(
     network: nn.Module, data: PreparedSet, height: int, width: int, device: torch.device
 ) -> metrics.Retrieval:
     """Cross-camera retrieval among the people of a set, each picture against all others."""
-    network.eval()
-    images = data.resized(height, width)
-    found = []
-    for start in range(0, len(images), 64):
-        block = images[start : start + 64].to(device).permute(0, 3, 1, 2).float()
-        with autocast(device):
-            found.append(network(normalise(block)).float())
-    embeddings = functional.normalize(torch.cat(found)).cpu().numpy()
+    found = embeddings(network, data.resized(height, width), device)
+    rows = torch.cat(list(found)).cpu().numpy()
     pids, camids = data.pids, data.camids
-    return metrics.retrieval(embeddings @ embeddings.T, pids, camids, pids, camids)
+    return metrics.retrieval(rows @ rows.T, pids, camids, pids, camids)
+
+
+@torch.inference_mode()
+def embeddings(network: nn.Module, images: Tensor, device: torch.device) -> Iterator[Tensor]:
+    """Unit-norm embeddings on the device, `BLOCK` at a time, of unchanged uint8 (n, h, w, 3)."""
+    network.eval()
+    for pictures in torch.split(images, BLOCK):
+        x = normalise(pictures.to(device).permute(0, 3, 1, 2).float())
+        with autocast(device):
+            found = network(x)
+        yield functional.normalize(found.float())
 
 
 @torch.inference_mode()
