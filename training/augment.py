@@ -144,7 +144,8 @@ def _recolour(x: Tensor, draw: Draw, settings: Augmentation) -> Tensor:
     if settings.hue:
         angle = draw(count, 1, 1) * settings.hue
     if settings.grey:
-        saturation[draw.place(chosen(draw, count, settings.grey))] = 0
+        # Not by indexing, for which a GPU would be waited for.
+        saturation.index_fill_(0, draw.place(chosen(draw, count, settings.grey)), 0)
     grey = torch.full((3, 3), 1 / 3, device=x.device)
     # The rotation about the grey axis, in Rodrigues' form, on the part of a colour off that axis.
     turn = constant(((0, -1, 1), (1, 0, -1), (-1, 1, 0)), x.device) / math.sqrt(3)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -44,9 +45,14 @@ def prepare(
     images = np.lib.format.open_memmap(
         out / "images.npy", "w+", np.uint8, (len(rows), HEIGHT, WIDTH, 3)
     )
-    for row, (_, sample) in enumerate(track(rows, f"decode {out.name}")):
+
+    def decode(row: int) -> None:
         # As the runtime does it, so that training sees what users will run.
-        fill(images[row : row + 1], [read_image(sample.path)], "area")
+        fill(images[row : row + 1], [read_image(rows[row][1].path)], "area")
+
+    with ThreadPoolExecutor() as pool:
+        for _ in track(pool.map(decode, range(len(rows))), f"decode {out.name}", len(rows)):
+            pass
     boxes = views.draw_boxes(len(rows), seed)
     np.save(out / "boxes.npy", boxes)
     keys = [(source, sample.pid) for source, sample in rows]

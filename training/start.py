@@ -12,7 +12,8 @@ from torch.nn import functional
 from export import checkpoint, sources
 from reid_edge.errors import ConversionError
 
-from .model import Architecture
+from .grow import can_grow, grow
+from .model import Architecture, EdgeDenseNet, build
 from .train import Trainer
 from .validation import BLOCK, embeddings
 
@@ -23,6 +24,7 @@ _HEIGHT, _WIDTH = 128, 64
 def start(trainer: Trainer, weights: Path, stage: int) -> None:
     """Put a trainer at the beginning of a stage, with the weights that an earlier one ended with.
 
+    Weights of a smaller network than the recipe's begin as a part of it (`grow`).
     The optimiser begins anew.  Each row of the identity classifier, which is not published, is
     the mean embedding of that identity.
 
@@ -49,17 +51,24 @@ def start(trainer: Trainer, weights: Path, stage: int) -> None:
     if source.kind != "checkpoint":
         raise ConversionError(f"{weights}: give the .safetensors file that `publish` wrote")
     read = checkpoint.read(source)
-    if Architecture(**asdict(read.architecture)) != trainer.recipe.architecture:
+    before, after = Architecture(**asdict(read.architecture)), trainer.recipe.architecture
+    if before != after and not can_grow(before, after):
         raise SystemExit(
-            f"{weights} holds another architecture than the recipe's: name its own with --recipe"
+            f"{weights} holds another architecture than the recipe's, and none that can grow into "
+            "it: name its own with --recipe"
         )
     # A norm's counter of batches is not published, and nothing reads it.
     tensors = {
         name: torch.from_numpy(read.weights.take(name, tuple(value.shape))).float()
-        for name, value in trainer.student.state_dict().items()
+        for name, value in build(before).state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
     read.weights.finish()
+    if before != after:
+        large = build(after)
+        assert isinstance(large, EdgeDenseNet)
+        grow(large, before, tensors)
+        tensors = large.state_dict()
     for network in (trainer.student, trainer.average.module):
         network.load_state_dict(tensors, strict=False)
     trainer.average.n_averaged += 1

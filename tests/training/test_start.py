@@ -91,7 +91,7 @@ def test_what_cannot_be_started_from_is_refused(recipe, prepared, tmp_path, firs
     for stage in (0, 3):
         with pytest.raises(SystemExit, match=f"stages 1 to 2, not {stage}"):
             start(run, first[1], stage)
-    other = replace(recipe, architecture=replace(recipe.architecture, stem=16))
+    other = replace(recipe, architecture=replace(recipe.architecture, stem=4))
     with pytest.raises(SystemExit, match="another architecture"):
         start(trainer(other, prepared, tmp_path / "second"), first[1], 2)
     headed = replace(recipe, architecture=replace(recipe.architecture, embedding=128))
