@@ -54,9 +54,9 @@ def grow(network: EdgeDenseNet, small: Architecture, weights: Mapping[str, Tenso
             growing.convolution(stage, name, places, inputs)
     network.project.weight.zero_()
     network.project.weight[:, places] = weights["project.weight"]
-    for key, value in network.neck.state_dict(prefix="neck.", keep_vars=True).items():
-        if key in weights:
-            value.copy_(weights[key])
+    for key, value in network.neck.state_dict(keep_vars=True).items():
+        if value.ndim:  # but for the counter of batches
+            value.copy_(weights[f"neck.{key}"])
 
 
 class _Growing:
