@@ -94,6 +94,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def model_option(parser: argparse.ArgumentParser) -> None:
+    """Which model is timed; the keyword `model` of a benchmark's `run`."""
+    parser.add_argument("--model", help="a shipped one's name or a bundle's folder (the default)")
+
+
 def report(
     about: str | None,
     run: Callable[..., dict[str, Any]],

@@ -15,17 +15,19 @@ import numpy as np
 from reid_edge import ReId, images
 
 from ._crops import HEIGHTS, crops
-from ._measure import cpu_precisions, report, side_by_side
+from ._measure import cpu_precisions, model_option, report, side_by_side
 
 _TARGET = 0.9
 
 
-def run(batch: int = 32, repeats: int = 4, rounds: int = 15) -> dict[str, Any]:
-    """For each precision that this CPU has."""
+def run(
+    model: str | None = None, batch: int = 32, repeats: int = 4, rounds: int = 15
+) -> dict[str, Any]:
+    """For each precision that this CPU has; `model` as `ReId` takes it."""
     given = crops(batch)
     figures: dict[str, Any] = {}
     for precision in cpu_precisions():
-        with ReId(backend="openvino", precision=precision) as reid:
+        with ReId(model, backend="openvino", precision=precision) as reid:
             engine = reid._running()  # the very graph that `embed` runs
             ready = np.empty((batch, reid.bundle.height, reid.bundle.width, 3), np.uint8)
             images.fill(ready, given, reid.bundle.resize)
@@ -55,4 +57,4 @@ def _repeat(run: Callable[[], object], times: int) -> Callable[[], None]:
 
 
 if __name__ == "__main__":
-    report(__doc__, run)
+    report(__doc__, run, model_option)

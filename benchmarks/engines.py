@@ -1,4 +1,4 @@
-"""CPU engines and precisions of the default model side by side, batches of 1 and 16.
+"""CPU engines and precisions side by side, batches of 1 and 16.
 
 OpenVINO against ONNX Runtime in FP32, and its INT8, on CPUs with VNNI or AMX, against both; where
 the CPU has BF16, INT8 with that around it against INT8 with float32 around it.
@@ -15,7 +15,7 @@ import numpy as np
 from reid_edge import backends, bundle
 from reid_edge.backends import _processor
 
-from ._measure import report, side_by_side
+from ._measure import model_option, report, side_by_side
 
 _IN_FP32 = ("openvino", "int8 in fp32")
 _PAIRS = (
@@ -27,23 +27,23 @@ _BF16_PAIR = (("openvino", "int8"), _IN_FP32)
 _PICTURES = 32
 
 
-def run() -> dict[str, Any]:
-    """Images/s of both, and the ratio, of each pair."""
-    model = bundle.load(bundle.find(None))
+def run(model: str | None = None) -> dict[str, Any]:
+    """Images/s of both, and the ratio, of each pair; `model` as `ReId` takes it."""
+    loaded = bundle.load(bundle.find(model))
     pairs = list(_PAIRS if _processor.has_fast_int8() else _PAIRS[:1])
-    if _processor.has_bf16() and model.judged_in.get("int8") != "f32":
+    if _processor.has_bf16() and loaded.judged_in.get("int8") != "f32":
         pairs.append(_BF16_PAIR)
-    in_fp32 = dataclasses.replace(model, judged_in={"int8": "f32"})
+    in_fp32 = dataclasses.replace(loaded, judged_in={"int8": "f32"})
     started = {
         way: backends.choose(in_fp32, "openvino", "int8", "cpu")
         if way == _IN_FP32
-        else backends.choose(model, *way, "cpu")
+        else backends.choose(loaded, *way, "cpu")
         for way in {way for pair in pairs for way in pair}
     }
     rng = np.random.default_rng(0)
     figures: dict[str, Any] = {}
     for size in (1, 16):
-        batch = rng.integers(0, 256, (size, model.height, model.width, 3), np.uint8)
+        batch = rng.integers(0, 256, (size, loaded.height, loaded.width, 3), np.uint8)
 
         def through(way: tuple[str, str], batch: Any = batch) -> None:
             for _ in range(_PICTURES // len(batch)):
@@ -60,4 +60,4 @@ def run() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    report(__doc__, run)
+    report(__doc__, run, model_option)

@@ -11,7 +11,9 @@ import subprocess
 import sys
 from typing import Any
 
-from ._measure import report
+from reid_edge import bundle
+
+from ._measure import model_option, report
 
 _IMPORT = """
 import numpy, time
@@ -23,10 +25,10 @@ print(time.perf_counter() - start)
 _FIRST_SCORE = """
 import time
 start = time.perf_counter()
-import json, resource
+import json, resource, sys
 import numpy as np
 from reid_edge import ReId
-reid = ReId()
+reid = ReId(sys.argv[1])
 compiled = time.perf_counter() - start
 pictures = np.random.default_rng(0).integers(0, 256, (2, 128, 64, 3), np.uint8)
 reid.predict(pictures[0], pictures[1])
@@ -42,21 +44,22 @@ print(json.dumps({
 """
 
 
-def run() -> dict[str, Any]:
-    """Medians of five fresh processes."""
+def run(model: str | None = None) -> dict[str, Any]:
+    """Medians of five fresh processes; `model` as `ReId` takes it."""
+    given = [str(bundle.find(model))]
     imports = [json.loads(_fresh(_IMPORT)) for _ in range(5)]
-    starts = [json.loads(_fresh(_FIRST_SCORE)) for _ in range(5)]
+    starts = [json.loads(_fresh(_FIRST_SCORE, *given)) for _ in range(5)]
     return {
         "import_seconds_beyond_numpy": statistics.median(imports),
         **{name: statistics.median(start[name] for start in starts) for name in starts[0]},
     }
 
 
-def _fresh(code: str) -> str:
+def _fresh(code: str, *arguments: str) -> str:
     return subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True
     ).stdout
 
 
 if __name__ == "__main__":
-    report(__doc__, run)
+    report(__doc__, run, model_option)

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from reid_edge import images
 from reid_edge.bench.stages import TimedReId
 
-from ._measure import report, seconds, side_by_side
+from ._measure import model_option, report, seconds, side_by_side
 
 _BOXES = (1, 8, 32, 128)
 _ROUNDS = 9
 
 
-def run() -> dict[str, Any]:
+def run(model: str | None = None) -> dict[str, Any]:
     """For each number of boxes: both ratios, milliseconds of each stage; what threads are worth."""
     rng = np.random.default_rng(0)
     # As OpenCV gives it, seen as RGB: resizing has the channels to swap, too.
     frame = rng.integers(0, 256, (1080, 1920, 3), np.uint8)[:, :, ::-1]
-    reid = TimedReId()
+    reid = TimedReId(model)
     figures: dict[str, Any] = {"precision": reid.info()["precision"]}
     for count in _BOXES:
         boxes = _people(rng, count)
@@ -80,4 +80,4 @@ def _threads(crops: list[NDArray[np.uint8]], reid: TimedReId) -> dict[str, float
 
 
 if __name__ == "__main__":
-    report(__doc__, run)
+    report(__doc__, run, model_option)

@@ -10,10 +10,11 @@ import numpy as np
 from reid_edge import ReId
 from reid_edge.errors import ReportError
 
-from ._measure import report, seconds, side_by_side
+from ._measure import model_option, report, seconds, side_by_side
 
 
 def run(
+    model: str | None = None,
     others: int = 63,
     grid: tuple[int, int] = (8, 16),
     queries: int = 256,
@@ -23,13 +24,14 @@ def run(
     """One against many, grids of pictures and of embeddings, and one query against a gallery.
 
     Args:
+        model: as `ReId` takes it.
         others: how many the one is compared with.
         grid: sides of the grid of pictures.
         queries, gallery: sides of the grid of embeddings; 19,732 is Market-1501's gallery.
         rounds: turns that each way takes.
     """
     rng = np.random.default_rng(0)
-    reid = ReId()
+    reid = ReId(model)
     pictures = [
         rng.integers(0, 256, (128, 64, 3), np.uint8) for _ in range(max(others + 1, sum(grid)))
     ]
@@ -89,4 +91,4 @@ def run(
 
 
 if __name__ == "__main__":
-    report(__doc__, run)
+    report(__doc__, run, model_option)

@@ -192,7 +192,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, required=True, help="checkpoint and curves")
     train.add_argument("--stop-after", type=float, metavar="SECONDS", help="then resume later")
     train.add_argument(
-        "--start", type=Path, metavar="WEIGHTS", help="what publish wrote, if --out is empty"
+        "--start",
+        type=Path,
+        metavar="WEIGHTS",
+        help="if --out is empty: what publish wrote, of this network or of one that grows into it",
     )
     train.add_argument("--stage", type=int, metavar="N", help="with --start: begin the Nth stage")
 

@@ -1,7 +1,7 @@
 """A larger edge network that computes what a smaller one does, to go on training it.
 
 As Net2Net (Chen et al., ICLR 2016), but with new channels that nothing listens to yet: the
-convolutions that make them are random, and those that read them begin with zeros there.  So no
+kernels that make them are random, and those of the smaller network read them with zeros.  So no
 two channels are alike, and the first gradients decide what the new ones are good for.
 """
 
@@ -16,13 +16,18 @@ from .model import Architecture, ConvBlock, DenseBlock, EdgeDenseNet
 
 
 def can_grow(small: Architecture, large: Architecture) -> bool:
-    """Whether `grow` takes these sizes: none is smaller, and what is no channel is the same."""
+    """Whether `grow` takes these sizes.
+
+    Stem, bottleneck, and each block's growth and layers may be larger; the kind of network (edge),
+    the embedding and the number of blocks must be equal.
+    """
     return (
         small.network == large.network == "edge"
         and small.embedding == large.embedding
         and small.stem <= large.stem
         and small.bottleneck <= large.bottleneck
         and len(small.growth) == len(large.growth)
+        and len(small.layers) == len(large.layers)
         and all(few <= many for few, many in zip(small.growth, large.growth, strict=True))
         and all(few <= many for few, many in zip(small.layers, large.layers, strict=True))
     )
@@ -30,57 +35,83 @@ def can_grow(small: Architecture, large: Architecture) -> bool:
 
 @torch.no_grad()
 def grow(network: EdgeDenseNet, small: Architecture, weights: Mapping[str, Tensor]) -> None:
-    """Make a network with random weights compute what a smaller one with `weights` does.
+    """Make a network with random weights compute what a smaller one with `weights` does, in place.
 
     Args:
-        network: as `build` gives it.
-        small: the other's sizes, of which `can_grow` is true.
-        weights: the other's parameters and statistics, float32 under their names.
+        network: as `build` gives it, of the larger sizes, on the device of `weights`.
+        small: the smaller network's sizes.
+        weights: its parameters and running statistics, float32, under the names of its
+            `state_dict`; the norms' counters of batches may be left out.
+
+    Raises:
+        ValueError: the one cannot grow into the other.
+        KeyError: a weight is missing.
     """
+    if not can_grow(small, network.architecture):
+        raise ValueError(f"{small} cannot grow into {network.architecture}")
     growing = _Growing(weights)
     blocks = iter(zip(small.growth, small.layers, strict=True))
-    channels, places = small.stem, torch.arange(small.stem)
+    width, channels = small.stem, torch.arange(small.stem)
     for index, stage in enumerate(network.stages):
         name = f"stages.{index}"
         if isinstance(stage, DenseBlock):
             growth, layers = next(blocks)
-            places = growing.block(stage, name, places, small.bottleneck * growth, growth, layers)
-            channels += growth * layers
+            bottleneck = small.bottleneck * growth
+            channels = growing.block(stage, name, channels, bottleneck, growth, layers)
+            width += growth * layers
         elif isinstance(stage, ConvBlock):
             if index:  # a transition
-                channels //= 2
-            inputs = places if index else torch.arange(3)
-            places = torch.arange(channels)
-            growing.convolution(stage, name, places, inputs)
+                width //= 2
+            inputs = channels if index else torch.arange(3)
+            channels = torch.arange(width)
+            growing.convolution(stage, name, channels, inputs)
     network.project.weight.zero_()
-    network.project.weight[:, places] = weights["project.weight"]
+    network.project.weight[:, channels] = weights["project.weight"]
     for key, value in network.neck.state_dict(keep_vars=True).items():
         if value.ndim:  # but for the counter of batches
             value.copy_(weights[f"neck.{key}"])
 
 
 class _Growing:
-    """Puts the smaller network's values at their channels' places in the larger one."""
+    """Puts the smaller network's values at their channels in the larger one."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         self._weights = weights
 
     def block(
-        self, block: DenseBlock, name: str, places: Tensor, wide: int, growth: int, layers: int
+        self,
+        block: DenseBlock,
+        name: str,
+        inputs: Tensor,
+        bottleneck: int,
+        growth: int,
+        layers: int,
     ) -> Tensor:
-        """A dense block whose old input channels are at `places`; where its old outputs are."""
+        """A dense block.
+
+        Args:
+            block: of the larger network.
+            name: of it in `weights`.
+            inputs: the channels of its input that the smaller network has, too.
+            bottleneck: the smaller block's channels between its two convolutions.
+            growth: the smaller block's.
+            layers: the smaller block's.
+
+        Returns:
+            The channels of its output that the smaller network has, too.
+        """
+        between, grown = torch.arange(bottleneck), torch.arange(growth)
         for index in range(layers):
             part = f"layers.{index}"
-            narrow = block.get_submodule(f"{part}.0")
-            self.convolution(narrow, f"{name}.{part}.0", torch.arange(wide), places)
-            kernel = block.get_submodule(f"{part}.1")
-            self.convolution(kernel, f"{name}.{part}.1", torch.arange(growth), torch.arange(wide))
+            reduce, conv = (block.get_submodule(f"{part}.{i}") for i in range(2))
+            self.convolution(reduce, f"{name}.{part}.0", between, inputs)
+            self.convolution(conv, f"{name}.{part}.1", grown, between)
             before = block.get_parameter(f"{part}.0.0.weight").shape[1]
-            places = torch.cat([places, before + torch.arange(growth)])
-        return places
+            inputs = torch.cat([inputs, before + grown])
+        return inputs
 
     def convolution(self, block: nn.Module, name: str, outputs: Tensor, inputs: Tensor) -> None:
-        """A convolution and its norm, whose old channels are at these places."""
+        """A convolution and its norm, whose shared channels are `outputs` and `inputs`."""
         assert isinstance(block, ConvBlock)
         for key, value in block.state_dict(keep_vars=True).items():
             if key == "0.weight":

@@ -37,6 +37,9 @@ def prepare(
 
     Labels count over (source, pid), so that equal numbers in two datasets stay two people.
     A set that is there already is left alone.
+
+    Raises:
+        ImageFileError: a picture cannot be read.
     """
     if (out / "index.json").is_file():
         return
@@ -50,7 +53,8 @@ def prepare(
         # As the runtime does it, so that training sees what users will run.
         fill(images[row : row + 1], [read_image(rows[row][1].path)], "area")
 
-    with ThreadPoolExecutor() as pool:
+    # OpenCV decodes without the interpreter's lock; each row is written by one thread only.
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for _ in track(pool.map(decode, range(len(rows))), f"decode {out.name}", len(rows)):
             pass
     boxes = views.draw_boxes(len(rows), seed)

@@ -1,12 +1,14 @@
-"""Going on from published weights, where no checkpoint was kept."""
+"""Going on from published weights: where no checkpoint was kept, or in a larger network."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from rich.progress import track
+from torch import Tensor
 from torch.nn import functional
 
 from export import checkpoint, sources
@@ -15,7 +17,7 @@ from reid_edge.errors import ConversionError
 from .grow import can_grow, grow
 from .model import Architecture, EdgeDenseNet, build
 from .train import Trainer
-from .validation import BLOCK, embeddings
+from .validation import BATCH_SIZE, embeddings
 
 # Identities are told apart well enough at this size, at a quarter of the time.
 _HEIGHT, _WIDTH = 128, 64
@@ -36,8 +38,9 @@ def start(trainer: Trainer, weights: Path, stage: int) -> None:
     Raises:
         ConversionError: the file is not what `publish` writes, or its values are not finite.
         ArchitectureMismatchError: it lacks a tensor of its network, or has one too many.
-        SystemExit: there is no such stage, the recipe is for another architecture or has heads
-            into its teachers' spaces, or the stages still to come lack their teacher.
+        SystemExit: there is no such stage, the recipe is for an architecture that the file's
+            neither is nor can grow into, it has heads into its teachers' spaces, or the stages
+            still to come lack their teacher.
     """
     stages = trainer.recipe.stages
     if not 1 <= stage <= len(stages):
@@ -68,19 +71,24 @@ def start(trainer: Trainer, weights: Path, stage: int) -> None:
         large = build(after)
         assert isinstance(large, EdgeDenseNet)
         grow(large, before, tensors)
+        print(f"grows from {_millions(tensors)} to {_millions(large.state_dict())} M numbers")
         tensors = large.state_dict()
     for network in (trainer.student, trainer.average.module):
-        network.load_state_dict(tensors, strict=False)
+        network.load_state_dict(network.state_dict() | tensors)
     trainer.average.n_averaged += 1
     trainer.step = sum(earlier.steps for earlier in stages[: stage - 1])
     trainer.check_teacher()
     _start_classifier(trainer)
 
 
+def _millions(tensors: Mapping[str, Tensor]) -> float:
+    return round(sum(tensor.numel() for tensor in tensors.values()) / 1e6, 1)
+
+
 @torch.no_grad()
 def _start_classifier(trainer: Trainer) -> None:
     weight, device = trainer.classifier.weight, trainer.device
-    labels = torch.split(torch.from_numpy(trainer.data.labels[:, 0]).long().to(device), BLOCK)
+    labels = torch.split(torch.from_numpy(trainer.data.labels[:, 0]).long().to(device), BATCH_SIZE)
     blocks = embeddings(trainer.average, trainer.data.resized(_HEIGHT, _WIDTH), device)
     weight.zero_()
     for own, rows in zip(labels, track(blocks, "classifier", total=len(labels)), strict=True):

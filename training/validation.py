@@ -14,7 +14,7 @@ from .arithmetic import autocast
 from .augment import normalise
 from .sets import Batches, PreparedSet
 
-BLOCK = 64
+BATCH_SIZE = 64  # little beside what a training step holds, and large enough for a GPU
 
 
 @torch.inference_mode()
@@ -30,9 +30,9 @@ def retrieval(
 
 @torch.inference_mode()
 def embeddings(network: nn.Module, images: Tensor, device: torch.device) -> Iterator[Tensor]:
-    """Unit-norm embeddings on the device, `BLOCK` at a time, of unchanged uint8 (n, h, w, 3)."""
+    """Unit-norm embeddings on the device, in parts, of unchanged uint8 (n, h, w, 3)."""
     network.eval()
-    for pictures in torch.split(images, BLOCK):
+    for pictures in torch.split(images, BATCH_SIZE):
         x = normalise(pictures.to(device).permute(0, 3, 1, 2).float())
         with autocast(device):
             found = network(x)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
 from benchmarks import _crops, embed, gallery, pairs, torch_extractor
 from benchmarks._measure import cpu_precisions
-from reid_edge.errors import ReportError
+from reid_edge.errors import ReportError, UnknownModelError
 
 
 def speedups(figures):
@@ -22,9 +24,15 @@ def test_crops_have_the_heights_that_are_told():
 
 
 def test_embed_is_held_against_the_bare_engine():
-    found = embed.run(batch=2, repeats=1, rounds=1)
+    found = embed.run("edge-free", batch=2, repeats=1, rounds=1)
     assert len(speedups(found)) == len(cpu_precisions())
     assert all(one["target"] == 0.9 for one in found.values())
+
+
+@pytest.mark.parametrize("name", ["embed", "engines", "footprint", "frames", "pairs"])
+def test_a_model_that_is_asked_for_is_the_one_that_is_timed(name):
+    with pytest.raises(UnknownModelError, match="nobody"):
+        importlib.import_module(f"benchmarks.{name}").run(model="nobody")
 
 
 def test_pairs_of_a_siamese_network_and_of_ours():

@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from reid_edge.datasets import Sample
+from reid_edge.image_files import read_image
 from training import prepare, views
 from training.augment import Augmentation, augment
 from training.sets import PreparedSet
@@ -19,7 +20,7 @@ def samples(tmp_path):
     found = []
     for pid in (5, 5, 9):
         path = tmp_path / f"{pid}_{len(found)}.png"
-        cv2.imwrite(str(path), rng.integers(0, 256, (128, 64, 3), np.uint8))
+        cv2.imwrite(str(path), np.full((128, 64, 3), rng.integers(0, 256, 3), np.uint8))
         found.append(Sample(path, pid, len(found)))
     return found
 
@@ -37,13 +38,16 @@ def taught(monkeypatch):
     return calls
 
 
-def test_equal_numbers_in_two_datasets_stay_two_people(samples, taught, tmp_path):
+def test_equal_numbers_in_two_datasets_stay_two_people_in_their_own_rows(samples, taught, tmp_path):
     out = tmp_path / "out"
     prepare.prepare({"one": samples, "two": samples[:1]}, [Path("teacher.xml")], out)
     labels = np.load(out / "labels.npy")
     assert labels.tolist() == [[0, 0], [0, 0], [1, 0], [2, 1]]
     assert json.loads((out / "index.json").read_text())["sources"] == ["one", "two"]
-    assert np.load(out / "images.npy").shape == (4, 256, 128, 3)
+    images = np.load(out / "images.npy")
+    assert images.shape == (4, 256, 128, 3)
+    for image, sample in zip(images, [*samples, samples[0]], strict=True):
+        assert (image == read_image(sample.path)[0, 0]).all()  # each is of one colour
 
 
 def test_a_finished_set_is_left_alone_and_an_unfinished_one_made_anew(samples, taught, tmp_path):

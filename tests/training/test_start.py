@@ -52,6 +52,23 @@ def test_a_run_goes_on_with_published_weights(recipe, prepared, tmp_path, first)
     assert int(run.average.n_averaged) == 3
 
 
+def test_a_smaller_network_s_weights_grow(recipe, prepared, tmp_path, first, capsys):
+    before, path = first
+    sizes = replace(recipe.architecture, stem=10, growth=(6, 4, 12), layers=(1, 3, 1))
+    run = trainer(replace(recipe, architecture=sizes), prepared, tmp_path / "second")
+    start(run, path, stage=2)
+    assert "grows from" in capsys.readouterr().out
+    x = torch.randn(3, 3, 128, 64)
+    for network in (run.student, run.average.module):
+        with torch.no_grad():
+            found, expected = network.eval()(x), before.average.module.eval()(x)
+        torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2)  # published in FP16
+    norms = run.classifier.weight.norm(dim=1)
+    torch.testing.assert_close(norms, torch.ones_like(norms))
+    run.run()
+    assert (run.step, run.history[-1]["step"]) == (8, 8)
+
+
 def test_the_classifier_knows_its_people(recipe, prepared, tmp_path, first):
     run = trainer(recipe, prepared, tmp_path / "second")
     start(run, first[1], stage=2)
