@@ -1,6 +1,7 @@
 """What comes in the box: whole, and described by a card that is of this very version."""
 
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -36,6 +37,12 @@ def test_a_shipped_model_is_whole(name):
     assert found.name == name
     for graph in found.graphs.values():
         assert hashlib.sha256(graph.read()).hexdigest() == graph.sha256
+
+
+def test_the_default_model_was_exported_from_the_weights_in_the_checkout():
+    described = json.loads((bundle.find(None) / "bundle.json").read_text(encoding="utf-8"))
+    weights = README.parent / "training" / "weights" / described["source"]["file"]
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == described["source"]["sha256"]
 
 
 @pytest.mark.parametrize("name", MODELS)

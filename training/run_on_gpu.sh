@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Trains DenseNet-121 on this machine, from packed pictures to a checkpoint to publish; the same
-# command goes on where the last one stopped.  See docs/training-on-a-gpu.md.
+# Trains on this machine, from packed pictures to a checkpoint to publish; the same command goes on
+# where the last one stopped.  See docs/training-on-a-gpu.md.
 #
-#     training/run_densenet121.sh PACKED TEACHER.xml [OUT]
+#     training/run_on_gpu.sh PACKED TEACHER.xml OUT
 #
-# PACKED holds the unpacked parts of `python -m training pack`.  From the environment: RECIPE,
-# SCALE (of the recipe's steps; the same in each call), STOP_AFTER (seconds, then resume later),
-# TRAIN_OPTIONS (such as --compile, or a second --teacher for a recipe with two).
+# PACKED holds the unpacked parts of `python -m training pack`.  From the environment: RECIPE
+# (densenet121.json), SCALE (of the recipe's steps; the same in each call), STOP_AFTER (seconds, then
+# resume later), TRAIN_OPTIONS (such as --compile, or --start WEIGHTS --stage N).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 packed=${1:?name the folder of unpacked pictures}
 teacher=${2:?name the .xml of the teacher}
-out=${3:-runs/densenet121}
+out=${3:?name the folder of the run}
 options=(--recipe "${RECIPE:-training/recipes/densenet121.json}" --data "$out/data"
     --teacher "$teacher" --scale "${SCALE:-1}")
 read -ra more <<<"${TRAIN_OPTIONS:-}"
