@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ._command import finish, prepare
 from ._text import visible
 from ._version import __version__
+from .errors import OptionError
 from .gallery import command as gallery_command
 from .reid import ReId
 
@@ -39,14 +41,16 @@ def _predict(arguments: argparse.Namespace) -> int:
         embeddings = reid.embed_files(arguments.pictures)
         scores = reid.score(embeddings[:1], embeddings[1:])
         info = reid.info()
+    threshold = _threshold(arguments.threshold, info["thresholds"])
     rows = [
-        {"picture": path, "score": round(float(score), 6), "same": bool(score > 0.5)}
+        {"picture": path, "score": round(float(score), 6), "same": bool(score > threshold)}
         for path, score in zip(others, scores, strict=True)
     ]
     if arguments.json:
         about = ("model", "version", "licence", "backend", "device", "precision", "thresholds")
         described = {name: info[name] for name in about}
-        _print_json({**described, "reference": first, "results": rows})
+        decided = {"reference": first, "threshold": threshold, "results": rows}
+        _print_json({**described, **decided})
         return 0
     table = _table(f"compared with {first}", "picture", "score", "verdict")
     for row in rows:
@@ -60,10 +64,25 @@ def _predict(arguments: argparse.Namespace) -> int:
         _text(
             f"model {info['model']} {info['version']}, {info['licence']}; "
             f"{info['backend']} {info['precision']} on {info['device']}"
+            + (f"; same person over {threshold:.3f}" if arguments.threshold else "")
         ),
         style="dim",
     )
     return 0
+
+
+def _threshold(given: str | None, named: dict[str, float]) -> float:
+    """The score over which pictures show the same person: a number, or one of the model's own."""
+    if given is None:
+        return 0.5
+    try:
+        found = named[given] if given in named else float(given)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < 1:
+        names = "".join(f", {name}" for name in named)
+        raise OptionError(f"--threshold {given}: give a score from 0 to below 1{names}")
+    return found
 
 
 def _info(arguments: argparse.Namespace) -> int:
@@ -208,9 +227,14 @@ def _parser() -> argparse.ArgumentParser:
     predict = command(
         "predict",
         _predict,
-        "Compare pictures with the first one: a score over 0.5 is the same person.",
+        "Compare pictures with the first one: a score over the threshold is the same person.",
     )
     predict.add_argument("pictures", nargs="+", metavar="PICTURE", action=_AtLeastTwo)
+    predict.add_argument(
+        "--threshold",
+        metavar="SCORE",
+        help="over which it is the same person: a score (0.5), or the model's far_1e-2 or far_1e-3",
+    )
     command("info", _info, "Show the model, its licence, and what it runs on.")
     evaluate = command("evaluate", _evaluate, "Measure a model's accuracy on a dataset.")
     evaluate.add_argument(

@@ -45,6 +45,29 @@ def test_both_verdicts_occur(run, files):
         assert result["same"] == (result["score"] > 0.5)
 
 
+def test_a_threshold_of_one_s_own_decides(run, files, tiny):
+    again = files[0].with_name("again.png")
+    again.write_bytes(files[0].read_bytes())
+    scores = [
+        r["score"] for r in json.loads(run("predict", files[0], *files, "--json")[1])["results"]
+    ]
+    middle = sum(sorted(scores)[1:3]) / 2
+    for given in (middle, 0.0, "far_1e-2"):
+        out = run("predict", files[0], *files, "--json", "--threshold", given)[1]
+        found = json.loads(out)
+        limit = found["thresholds"].get(given, given)
+        assert found["threshold"] == limit
+        assert [r["same"] for r in found["results"]] == [score > limit for score in scores]
+    assert "same person over 0.300" in run("predict", *files, "--threshold", "0.3")[1]
+
+
+@pytest.mark.parametrize("given", ["1", "-0.1", "nan", "far_1e-9", "high"])
+def test_a_threshold_that_is_no_score_is_refused(run, files, given):
+    code, out, err = run("predict", *files, f"--threshold={given}")
+    assert (code, out) == (2, "")
+    assert f"--threshold {given}: give a score from 0 to below 1, far_1e-2" in err
+
+
 def test_predict_as_json_prints_one_object_and_nothing_else(run, files, tiny):
     code, out, err = run("predict", *files, "--json")
     assert (code, err) == (0, "")

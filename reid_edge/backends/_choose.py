@@ -183,7 +183,7 @@ def _check_offered(precision: str, backend: str, device: str) -> None:
 def _check_verified(bundle: Bundle, graph: str, device: str) -> None:
     if graph == "int8" and device == "cpu" and not _processor.has_fast_int8():
         raise PrecisionUnavailableError(
-            "int8 is for CPUs with VNNI or AMX, where its accuracy was measured, and this one "
+            "int8 is for CPUs with VNNI or AMX, for which its accuracy was judged, and this one "
             "reports neither; use precision='fp32', or run it all the same with "
             "allow_unverified=True"
         )

@@ -180,7 +180,8 @@ def _without_pictures(gallery: Gallery, arguments: argparse.Namespace) -> Answer
         return _done(arguments, f"wrote {arguments.export}")
     if arguments.html is not None:
         _write_page(gallery, gallery._not_itself(arguments.html))
-        return _done(arguments, f"wrote {arguments.html}")
+        bare = "" if gallery.thumbnails() else "; without pictures: enrol with --thumbnails"
+        return _done(arguments, f"wrote {arguments.html}{bare}")
     return _list(gallery, arguments)
 
 

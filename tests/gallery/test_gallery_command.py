@@ -73,6 +73,11 @@ def test_edits_and_export(run, files, path):
     assert [one["identity"] for one in json.loads(run("--json")[1])["enrolled"]] == ["Benny"]
 
 
+def test_a_page_without_pictures_says_how_to_keep_them(run, files, path):
+    run("--add", "anna", files[0])
+    assert "enrol with --thumbnails" in run("--html", path.with_suffix(".html"))[1]
+
+
 def test_errors_end_with_a_code_and_a_line(run, files, path):
     code, out, err = run()
     assert (code, out) == (1, "")
