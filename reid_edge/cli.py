@@ -30,7 +30,10 @@ _NAMED = 5  # pictures left out that are named on standard error
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    if not (sys.argv[1:] if argv is None else argv):
+        parser.exit(2, parser.format_help())  # what there is, rather than what is missing
+    arguments = parser.parse_args(argv)
     prepare()
     return finish(lambda: arguments.run(arguments))
 

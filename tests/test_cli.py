@@ -202,7 +202,7 @@ def test_an_unknown_model_is_code_2_and_a_damaged_one_code_1(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        ([], "required"),
+        ([], "Compare pictures"),
         (["predict"], "PICTURE"),
         (["predict", "a.jpg"], "give at least two pictures"),
         (["frobnicate"], "invalid choice"),
