@@ -41,10 +41,10 @@ def main(argv: list[str] | None = None) -> int:
 def _predict(arguments: argparse.Namespace) -> int:
     first, others = arguments.pictures[0], arguments.pictures[1:]
     with _model(arguments) as reid:
+        info = reid.info()
+        threshold = _threshold(arguments.threshold, info["thresholds"])
         embeddings = reid.embed_files(arguments.pictures)
         scores = reid.score(embeddings[:1], embeddings[1:])
-        info = reid.info()
-    threshold = _threshold(arguments.threshold, info["thresholds"])
     rows = [
         {"picture": path, "score": round(float(score), 6), "same": bool(score > threshold)}
         for path, score in zip(others, scores, strict=True)
