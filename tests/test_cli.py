@@ -45,9 +45,7 @@ def test_both_verdicts_occur(run, files):
         assert result["same"] == (result["score"] > 0.5)
 
 
-def test_a_threshold_of_one_s_own_decides(run, files, tiny):
-    again = files[0].with_name("again.png")
-    again.write_bytes(files[0].read_bytes())
+def test_a_threshold_of_one_s_own_decides(run, files):
     scores = [
         r["score"] for r in json.loads(run("predict", files[0], *files, "--json")[1])["results"]
     ]
@@ -66,6 +64,11 @@ def test_a_threshold_that_is_no_score_is_refused(run, files, given):
     code, out, err = run("predict", *files, f"--threshold={given}")
     assert (code, out) == (2, "")
     assert f"--threshold {given}: give a score from 0 to below 1, far_1e-2" in err
+
+
+def test_a_threshold_is_looked_at_before_pictures_are(run):
+    code, _, err = run("predict", "absent.png", "neither.png", "--threshold", "high")
+    assert (code, "--threshold high" in err) == (2, True)
 
 
 def test_predict_as_json_prints_one_object_and_nothing_else(run, files, tiny):

@@ -30,7 +30,7 @@ def test_embed_is_held_against_the_bare_engine():
 
 
 @pytest.mark.parametrize("name", ["embed", "engines", "footprint", "frames", "pairs"])
-def test_a_model_that_is_asked_for_is_the_one_that_is_timed(name):
+def test_an_unknown_model_is_refused(name):
     with pytest.raises(UnknownModelError, match="nobody"):
         importlib.import_module(f"benchmarks.{name}").run(model="nobody")
 
