@@ -67,7 +67,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         _text(
             f"model {info['model']} {info['version']}, {info['licence']}; "
             f"{info['backend']} {info['precision']} on {info['device']}"
-            + (f"; same person over {threshold:.3f}" if arguments.threshold else "")
+            + (f"; same person over {threshold:.6g}" if arguments.threshold else "")
         ),
         style="dim",
     )
@@ -75,15 +75,21 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 
 def _threshold(given: str | None, named: dict[str, float]) -> float:
-    """The score over which pictures show the same person: a number, or one of the model's own."""
+    """The score over which pictures show the same person: a number, or one of the model's own.
+
+    Raises:
+        OptionError: neither a score in 0...1, 1 exclusive, nor a name that this model has.
+    """
     if given is None:
         return 0.5
+    if given in named:
+        return named[given]
     try:
-        found = named[given] if given in named else float(given)
+        found = float(given)
     except ValueError:
         found = math.nan
     if not 0 <= found < 1:
-        names = "".join(f", {name}" for name in named)
+        names = f", or {', '.join(named)}" if named else "; this model has none of its own"
         raise OptionError(f"--threshold {given}: give a score from 0 to below 1{names}")
     return found
 

@@ -56,14 +56,20 @@ def test_a_threshold_of_one_s_own_decides(run, files):
         limit = found["thresholds"].get(given, given)
         assert found["threshold"] == limit
         assert [r["same"] for r in found["results"]] == [score > limit for score in scores]
-    assert "same person over 0.300" in run("predict", *files, "--threshold", "0.3")[1]
+    assert "same person over 0.3\n" in run("predict", *files, "--threshold", "0.3")[1]
 
 
 @pytest.mark.parametrize("given", ["1", "-0.1", "nan", "far_1e-9", "high"])
 def test_a_threshold_that_is_no_score_is_refused(run, files, given):
     code, out, err = run("predict", *files, f"--threshold={given}")
     assert (code, out) == (2, "")
-    assert f"--threshold {given}: give a score from 0 to below 1, far_1e-2" in err
+    assert f"--threshold {given}: give a score from 0 to below 1, or far_1e-2" in err
+
+
+def test_a_model_without_thresholds_says_so(run, files, tmp_path):
+    bare = _tiny.write(tmp_path / "bare", thresholds={})
+    code, _, err = run("predict", *files, "--threshold", "far_1e-2", model=bare)
+    assert (code, "this model has none of its own" in err) == (2, True)
 
 
 def test_a_threshold_is_looked_at_before_pictures_are(run):

@@ -97,6 +97,15 @@ def test_the_readme_shows_what_its_first_command_prints():
         assert float(quoted) == pytest.approx(score, abs=1e-3)
 
 
+def test_edge_free_tells_the_samples_apart_by_its_own_threshold_only():
+    """As the README warns."""
+    reid = ReId("edge-free", precision="fp32")
+    anna, ben = (
+        read_image(README.parent / "samples" / f"{name}_1.jpg") for name in ("anna", "ben")
+    )
+    assert 0.5 < reid.predict(anna, ben)[0] < reid.info()["thresholds"]["far_1e-2"]
+
+
 def test_the_docs_quote_the_distances_for_trackers():
     reid = ReId(precision="fp32")
     table = (README.parent / "docs" / "trackers.md").read_text(encoding="utf-8")

@@ -54,6 +54,7 @@ def prepare(
         fill(images[row : row + 1], [read_image(rows[row][1].path)], "area")
 
     # OpenCV decodes without the interpreter's lock; each row is written by one thread only.
+    # As many as torch takes: the processors of this process, not all of the machine.
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for _ in track(pool.map(decode, range(len(rows))), f"decode {out.name}", len(rows)):
             pass

@@ -4,9 +4,10 @@
 #
 #     training/run_on_gpu.sh PACKED TEACHER.xml OUT
 #
-# PACKED holds the unpacked parts of `python -m training pack`.  From the environment: RECIPE
-# (densenet121.json), SCALE (of the recipe's steps; the same in each call), STOP_AFTER (seconds, then
-# resume later), TRAIN_OPTIONS (such as --compile, or --start WEIGHTS --stage N).
+# Paths are taken from the checkout.  PACKED holds the unpacked parts of `python -m training pack`.
+# From the environment: RECIPE (densenet121.json), SCALE (of the recipe's steps; the same in each
+# call), STOP_AFTER (seconds, then resume later), TRAIN_OPTIONS (such as --compile, or --start
+# WEIGHTS --stage N).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 packed=${1:?name the folder of unpacked pictures}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from rich.progress import track
-from torch import Tensor
+from torch import nn
 from torch.nn import functional
 
 from export import checkpoint, sources
@@ -71,18 +70,18 @@ def start(trainer: Trainer, weights: Path, stage: int) -> None:
         large = build(after)
         assert isinstance(large, EdgeDenseNet)
         grow(large, before, tensors)
-        print(f"grows from {_millions(tensors)} to {_millions(large.state_dict())} M numbers")
+        print(f"grows from {_millions(build(before))} to {_millions(large)} M parameters")
         tensors = large.state_dict()
     for network in (trainer.student, trainer.average.module):
-        network.load_state_dict(network.state_dict() | tensors)
+        network.load_state_dict(network.state_dict() | tensors)  # its own counters of batches
     trainer.average.n_averaged += 1
     trainer.step = sum(earlier.steps for earlier in stages[: stage - 1])
     trainer.check_teacher()
     _start_classifier(trainer)
 
 
-def _millions(tensors: Mapping[str, Tensor]) -> float:
-    return round(sum(tensor.numel() for tensor in tensors.values()) / 1e6, 1)
+def _millions(network: nn.Module) -> str:
+    return f"{sum(parameter.numel() for parameter in network.parameters()) / 1e6:.1f}"
 
 
 @torch.no_grad()

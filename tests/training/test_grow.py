@@ -40,6 +40,12 @@ def test_a_grown_network_computes_the_same_and_learns_with_all_channels(sizes):
     x = torch.randn(3, 3, 64, 32)
     with torch.no_grad():
         torch.testing.assert_close(after.eval()(x), before(x), rtol=1e-4, atol=1e-5)
+    # The first channel is an old one, so it reads new ones with zeros.
+    fresh = {
+        name: value[0].flatten(1).abs().sum(1) == 0 if value.ndim == 4 else value[0] == 0
+        for name, value in after.named_parameters()
+        if value.ndim > 1
+    }
     # Zeros that are read get a gradient from channels that make something; after the first step
     # those channels get one as well.  A few may be dead behind their ReLU.
     optimiser = torch.optim.SGD(after.parameters(), 0.1)
@@ -56,6 +62,7 @@ def test_a_grown_network_computes_the_same_and_learns_with_all_channels(sizes):
             assert len(shared) == len(value) or learning[len(shared) :].any(), name
             inputs = value.grad.transpose(0, 1).flatten(1).abs().sum(1).gt(0)
             assert inputs.float().mean() > 0.7, name
+            assert not fresh[name].any() or inputs[fresh[name]].any(), name
 
 
 def test_sizes_that_cannot_grow_are_refused():
