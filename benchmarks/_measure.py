@@ -75,8 +75,9 @@ def side_by_side(
 
 
 def cpu_precisions() -> tuple[str, ...]:
-    """What `ReId` offers on this CPU: INT8 needs VNNI or AMX."""
-    return ("fp32", "int8") if _processor.has_fast_int8() else ("fp32",)
+    """What `ReId` offers here for bundles of the present export: INT8 needs x86 and AVX2."""
+    able = _processor.has_fast_int8() or _processor.has_avx2()
+    return ("fp32", "int8") if able else ("fp32",)
 
 
 def machine() -> dict[str, Any]:

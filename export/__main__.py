@@ -238,7 +238,7 @@ def _show_warning(
 
 def _gate(gate: dict[str, Any]) -> str:
     """A gate's entry as one line."""
-    skipped = ("passed", "data", "pictures", "arithmetic", "emulated")
+    skipped = ("passed", "data", "pictures", "arithmetic", "emulated", "activations")
     figures = [f"{name} {value}" for name, value in gate.items() if name not in skipped]
     outcome = "passed" if gate["passed"] else "FAILED"
     how = ", in emulated arithmetic" if gate.get("emulated") else ""

@@ -44,11 +44,13 @@ class Arithmetic:
         input_scales: convolution -> scale of its INT8 input, or None if that is INT8 already;
             those not named stay floats.
         output_scales: ReLU or pool -> scale with which it is rounded to INT8 where it is made.
+        unsigned: activations are UINT8 rather than INT8; none that is rounded may be negative.
     """
 
     half: bool = False
     input_scales: Mapping[str, float | None] = field(default_factory=dict)
     output_scales: Mapping[str, float] = field(default_factory=dict)
+    unsigned: bool = False
 
 
 FP32 = Arithmetic()
@@ -87,6 +89,7 @@ class GraphWriter:
         self._store_fp16 = store_fp16
         self._half, self._unused_scales = arithmetic.half, dict(arithmetic.input_scales)
         self._unused_outputs = dict(arithmetic.output_scales)
+        self._unsigned = arithmetic.unsigned
         self._nodes: list[Any] = []
         self._tensors: list[Any] = []
         self._written: set[str] = set()
@@ -273,15 +276,16 @@ class GraphWriter:
         return name if scale is None else self._quantised(f"{name}/rounded", name, scale)
 
     def _quantised(self, name: str, x: str, scale: float) -> str:
-        """A tensor rounded to INT8 and back, with one scale."""
+        """A tensor rounded to 8 bits and back, with one scale."""
+        zero = np.array(0, np.uint8 if self._unsigned else np.int8)
         factor = self._constant(f"{name}/scale", np.array(scale))
-        parameters = [factor, self._shared("zero", np.array(0, np.int8))]
+        parameters = [factor, self._shared("zero", zero)]
         rounded = self._node("QuantizeLinear", f"{name}/int8", [x, *parameters])
         return self._node("DequantizeLinear", name, [rounded, *parameters])
 
     def _int8_kernel(self, name: str, kernel: Floats) -> str:
         """A kernel stored as INT8, with a scale for each output channel."""
-        values, scales = int8.quantise_kernel(kernel)
+        values, scales = int8.quantise_kernel(kernel, self._unsigned)
         channels = len(scales)
         inputs = [
             self._constant(f"{name}/int8", values),

@@ -6,35 +6,33 @@ The graphs come from our own writer, so a check that fails is a mistake in the e
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Set
 from typing import Any
 
 import numpy as np
 
 from reid_edge.errors import ConversionError
 
-from .graph import IR_VERSION, OPSET
+from .graph import IR_VERSION, OPSET, Arithmetic
 from .packages import require
 
 # The only layers behind an FP16 graph's last Cast.
 _TAIL = {"Cast", "ReduceL2", "Max", "Div"}
 
 
-def check(content: bytes, half: bool, quantised: Set[str]) -> None:
+def check(content: bytes, arithmetic: Arithmetic) -> None:
     """Check a graph.
 
     Args:
         content: the ONNX file.
-        half: whether its floats are FP16.
-        quantised: the convolutions that are INT8.
+        arithmetic: what it was written in.
 
     Raises:
         ConversionError: a promise is broken; the message names the first one.
     """
     graph = _Graph(content)
     graph.check_interface()
-    graph.check_floats(half)
-    graph.check_quantised(quantised)
+    graph.check_floats(arithmetic.half)
+    graph.check_quantised(arithmetic)
 
 
 class _Graph:
@@ -84,8 +82,10 @@ class _Graph:
                 users = [node.op_type for node, _ in self.takers[name]]
                 _need(name in self.constants and users == ["Cast"], f"{name} is FP16")
 
-    def check_quantised(self, quantised: Set[str]) -> None:
-        """INT8 around the convolutions' inputs and kernels, and nowhere else."""
+    def check_quantised(self, arithmetic: Arithmetic) -> None:
+        """8 bits around the convolutions' inputs and kernels, and nowhere else."""
+        quantised = arithmetic.input_scales.keys()
+        self.activations = np.uint8 if arithmetic.unsigned else np.int8
         names = [conv.name for conv in self.convs]
         _need(quantised.isdisjoint(names[:1]), "the first convolution is INT8")
         _need(quantised <= set(names), "convolutions are missing")
@@ -110,7 +110,9 @@ class _Graph:
         there = self._maker(back.input[0], "QuantizeLinear")
         _need(there.input[1:] == back.input[1:], f"{name} has two scales")
         _need(there.input[0] not in self.constants, f"{name} is no activation")
-        self._check_parameters(back, ())
+        self._check_parameters(back, (), self.activations)
+        if self.activations == np.uint8:
+            _need(self._has_no_sign(there.input[0]), f"{name} may be negative")
         takers = {node.op_type for node, _ in self.takers[name]}
         _need(takers <= {"Conv", "Concat"}, f"{name} is used elsewhere, too")
         _need(len(self.takers[there.output[0]]) == 1, f"{name} is used as INT8, too")
@@ -124,16 +126,25 @@ class _Graph:
             raise _broken(f"{name} is not stored as INT8")
         axes = [each.i for each in back.attribute if each.name == "axis"]
         _need(axes == [0], f"{name} is not scaled by output channels")
-        self._check_parameters(back, stored.shape[:1])
+        self._check_parameters(back, stored.shape[:1], np.int8)
         used.add(back.name)
         _need(len(self.takers[name]) == 1, f"{name} is used elsewhere, too")
 
-    def _check_parameters(self, node: Any, shape: tuple[int, ...]) -> None:
+    def _has_no_sign(self, name: str) -> bool:
+        """Whether a tensor comes from ReLUs, by way of pools and concatenations."""
+        maker = self.makers[name]
+        if maker.op_type in ("MaxPool", "AveragePool", "Concat"):
+            return all(self._has_no_sign(each) for each in maker.input)
+        if maker.op_type == "DequantizeLinear":
+            return self._has_no_sign(self.makers[maker.input[0]].input[0])
+        return maker.op_type == "Relu"
+
+    def _check_parameters(self, node: Any, shape: tuple[int, ...], kind: type) -> None:
         scale, zero = (self.constants[name] for name in node.input[1:])
         _need(scale.shape == zero.shape == shape, f"{node.name}: shapes of scale and zero point")
         good = np.isfinite(scale).all() and (scale > 0).all()
         _need(bool(good), f"{node.name}: scales must be positive")
-        _need(zero.dtype == np.int8 and not zero.any(), f"{node.name}: a zero point is not 0")
+        _need(zero.dtype == kind and not zero.any(), f"{node.name}: a zero point is not 0")
 
     def _maker(self, name: str, kind: str) -> Any:
         node = self.makers.get(name)

@@ -97,6 +97,7 @@ class Bundle:
         thresholds: such as `far_1e-2`: the score above which 1 % of different people pass.
         gates: graph -> whether its accuracy was measured and accepted.
         judged_in: graph -> the arithmetic around it then: `f32`, `f16` or `bf16`.
+        activations: graph -> what its quantised layers take: `int8` or `uint8`.
         described: all of bundle.json as it was read; not to be changed, and what has no attribute
             here is unchecked.
     """
@@ -115,6 +116,7 @@ class Bundle:
     default_precision: str
     gates: Mapping[str, bool]
     judged_in: Mapping[str, str]
+    activations: Mapping[str, str]
     head: Head
     thresholds: Mapping[str, Threshold]
     figures: Mapping[str, Any]
@@ -199,11 +201,8 @@ def load(folder: str | Path) -> Bundle:
         graphs=graphs,
         default_precision=default,
         gates={name: entry.boolean("passed") for name, entry in root.sections("gates")},
-        judged_in={
-            name: entry.choice("arithmetic", ("f32", "f16", "bf16"))
-            for name, entry in root.sections("gates")
-            if "arithmetic" in entry.values
-        },
+        judged_in=_recorded(root, "arithmetic", ("f32", "f16", "bf16")),
+        activations=_recorded(root, "activations", ("int8", "uint8")),
         head=_head(root.section("head"), embedding_size),
         thresholds={name: _threshold(entry) for name, entry in root.sections("thresholds")},
         figures=dict(root.section("figures").values),
@@ -226,6 +225,15 @@ def _parse(path: Path) -> Any:
         raise BundleSchemaError(
             f"{path}: is no JSON ({str(error)[:200]}); export or download the bundle again"
         ) from error
+
+
+def _recorded(root: Reader, key: str, choices: tuple[str, ...]) -> dict[str, str]:
+    """What the gates' entries say of their graphs, where they do."""
+    return {
+        name: entry.choice(key, choices)
+        for name, entry in root.sections("gates")
+        if key in entry.values
+    }
 
 
 def _graph(entry: Reader, folder: Path) -> Graph:

@@ -77,6 +77,8 @@ def test_a_bundle_of_the_original_library_has_its_head(concat_folder):
         (("default_precision",), "int4"),
         (("gates",), {"int8": {"passed": "yes"}}),
         (("gates",), {"int8": {}}),
+        (("gates",), {"int8": {"passed": True, "arithmetic": "f64"}}),
+        (("gates",), {"int8": {"passed": True, "activations": "int4"}}),
         (("graphs",), {}),
         (("graphs", "fp32", "sha256"), "A" * 64),
         (("graphs", "fp32", "bytes"), 0),

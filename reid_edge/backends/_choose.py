@@ -143,7 +143,7 @@ def graph_for(
     if precision == "auto":
         precision = bundle.default_precision
     if precision == "auto":
-        fast = _fastest(backend, device)
+        fast = _fastest(bundle, backend, device)
         graph = _graph_name(fast, backend)
         precision = fast if graph in bundle.graphs and bundle.gates.get(graph) else "fp32"
     graph = _graph_name(precision, backend)
@@ -160,11 +160,21 @@ def _graph_name(precision: str, backend: str) -> str:
     return "int8_fp16" if precision == "int8" and on_tensorrt else precision
 
 
-def _fastest(backend: str, device: str) -> str:
+def _fastest(bundle: Bundle, backend: str, device: str) -> str:
     """The precision to prefer."""
     if device != "cpu":
         return "fp16"
-    return "int8" if backend == "openvino" and _processor.has_fast_int8() else "fp32"
+    return "int8" if backend == "openvino" and _gives_int8_as_judged(bundle) else "fp32"
+
+
+def _gives_int8_as_judged(bundle: Bundle) -> bool:
+    """Whether INT8 gives the sums on this CPU that its accuracy was judged with.
+
+    AVX2's sums saturate, which the export rules out where activations have no sign.  Other
+    processors have not been measured.
+    """
+    unsigned = bundle.activations.get("int8") == "uint8"
+    return _processor.has_fast_int8() or (unsigned and _processor.has_avx2())
 
 
 def _check_offered(precision: str, backend: str, device: str) -> None:
@@ -181,11 +191,11 @@ def _check_offered(precision: str, backend: str, device: str) -> None:
 
 
 def _check_verified(bundle: Bundle, graph: str, device: str) -> None:
-    if graph == "int8" and device == "cpu" and not _processor.has_fast_int8():
+    if graph == "int8" and device == "cpu" and not _gives_int8_as_judged(bundle):
         raise PrecisionUnavailableError(
-            "int8 is for CPUs with VNNI or AMX, for which its accuracy was judged, and this one "
-            "reports neither; use precision='fp32', or run it all the same with "
-            "allow_unverified=True"
+            "int8 is for x86 CPUs with AVX2 (that of older exports for VNNI or AMX only): "
+            "its accuracy was not judged for this one; use precision='fp32', export the bundle "
+            "again, or run it all the same with allow_unverified=True"
         )
     if graph != "fp32" and not bundle.gates.get(graph):
         state = "failed" if graph in bundle.gates else "has not been put to"

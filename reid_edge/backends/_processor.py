@@ -12,12 +12,14 @@ _BF16 = {"avx512_bf16", "amx_bf16"}
 
 @functools.cache
 def has_fast_int8(cpuinfo: Path = _CPUINFO) -> bool:
-    """Whether the CPU multiplies 8-bit integers into 32-bit sums: VNNI or AMX.
-
-    Without them engines use 16-bit sums that saturate, slower and with other results than those
-    that the accuracy gate was measured with.  Other processors have not been measured.
-    """
+    """Whether the CPU multiplies 8-bit integers into 32-bit sums: VNNI or AMX."""
     return not _INT8.isdisjoint(_flags(cpuinfo))
+
+
+@functools.cache
+def has_avx2(cpuinfo: Path = _CPUINFO) -> bool:
+    """Whether the CPU multiplies 8-bit integers at all fast, into 16-bit sums that saturate."""
+    return "avx2" in _flags(cpuinfo)
 
 
 @functools.cache

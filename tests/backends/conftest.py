@@ -67,10 +67,11 @@ def started(monkeypatch):
 def cuda(monkeypatch):
     """Pretend that a driver and packages are there, or not."""
 
-    def pretend(driver, package=True, tensorrt=False, fast_int8=True):
+    def pretend(driver, package=True, tensorrt=False, fast_int8=True, avx2=True):
         monkeypatch.setattr(_cuda, "driver_present", lambda: driver)
         monkeypatch.setattr(_choose, "_onnxruntime_has_cuda", lambda: package)
         monkeypatch.setattr(_choose, "_has_tensorrt", lambda: tensorrt)
         monkeypatch.setattr(_processor, "has_fast_int8", lambda: fast_int8)
+        monkeypatch.setattr(_processor, "has_avx2", lambda: avx2)
 
     return pretend

@@ -27,6 +27,16 @@ def test_the_processor_is_asked_for_vnni_and_amx(tmp_path, line, fast):
     assert _processor.has_fast_int8.__wrapped__(tmp_path / "none") is False
 
 
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [("flags\t\t: fpu avx avx2", True), ("flags: sse4_1 avx", False), ("Features: asimd", False)],
+)
+def test_the_processor_is_asked_for_avx2(tmp_path, line, found):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"{line}\n")
+    assert _processor.has_avx2.__wrapped__(cpuinfo) is found
+
+
 @pytest.mark.parametrize(("flag", "found"), [("amx_bf16", True), ("avx512_vnni", False)])
 def test_the_processor_is_asked_for_bf16(tmp_path, flag, found):
     cpuinfo = tmp_path / "cpuinfo"

@@ -42,7 +42,11 @@ def half(request):
 
 @pytest.fixture
 def model(write, quantised, half):
-    return write(Arithmetic(half, dict.fromkeys(quantised, 0.05)))
+    return write(arithmetic(half, quantised))
+
+
+def arithmetic(half, quantised, unsigned=False):
+    return Arithmetic(half, dict.fromkeys(quantised, 0.05), unsigned=unsigned)
 
 
 def node(model, name):
@@ -57,12 +61,14 @@ def constant(model, name, change):
 
 def refused(model, half, quantised, said):
     with pytest.raises(ConversionError, match=said):
-        graph_checks.check(model.SerializeToString(), half, set(quantised))
+        graph_checks.check(model.SerializeToString(), arithmetic(half, quantised))
 
 
 def test_good_graphs(write, model, half, quantised):
-    graph_checks.check(model.SerializeToString(), half, set(quantised))
-    graph_checks.check(write(Arithmetic(half)).SerializeToString(), half, frozenset())
+    graph_checks.check(model.SerializeToString(), arithmetic(half, quantised))
+    graph_checks.check(write(Arithmetic(half)).SerializeToString(), Arithmetic(half))
+    unsigned = arithmetic(half, quantised, unsigned=True)
+    graph_checks.check(write(unsigned).SerializeToString(), unsigned)
 
 
 def test_one_scale_a_tensor(model):
@@ -91,7 +97,7 @@ def test_mixed_floats(write):
     kernel = f"{CONV}/bias"
     constant(mixed, kernel, lambda values: values.astype(np.float32))
     with pytest.raises((ConversionError, onnx.shape_inference.InferenceError)):
-        graph_checks.check(mixed.SerializeToString(), True, frozenset())
+        graph_checks.check(mixed.SerializeToString(), Arithmetic(half=True))
     refused(write(), True, (), "is FP32")
     refused(write(Arithmetic(half=True)), False, (), "is FP16")
 
@@ -99,6 +105,31 @@ def test_mixed_floats(write):
 def test_zero_point(model, half, quantised):
     constant(model, "zero", lambda values: values + np.int8(1))
     refused(model, half, quantised, "zero point")
+
+
+def test_activations_with_a_sign_and_without(write, model, half, quantised):
+    unsigned = arithmetic(half, quantised, unsigned=True)
+    with pytest.raises(ConversionError, match="zero point"):
+        graph_checks.check(model.SerializeToString(), unsigned)
+    refused(write(unsigned), half, quantised, "zero point")
+
+
+@pytest.mark.parametrize("pool", [True, False])
+@pytest.mark.parametrize("relu", [True, False])
+def test_what_may_be_negative_is_not_unsigned(pool, relu):
+    wanted = arithmetic(False, ["second"], unsigned=True)
+    writer = GraphWriter("two", 8, 8, arithmetic=wanted)
+    x = writer.conv("first", writer.pictures(), np.ones((4, 3, 1, 1)))
+    x = writer.relu("relu", x) if relu else x
+    x = writer.max_pool("pool", writer.concat("both", [x, x]), 2, 2, 0) if pool else x
+    x = writer.conv("second", x, np.ones((4, 8 if pool else 4, 1, 1)))
+    dense = writer.dense("dense", writer.global_average("mean", x), np.ones((4, 4)), np.zeros(4))
+    content = writer.finish(dense, 4)
+    if relu:
+        graph_checks.check(content, wanted)
+    else:
+        with pytest.raises(ConversionError, match="may be negative"):
+            graph_checks.check(content, wanted)
 
 
 def test_scale_of_zero(model, half, quantised):
@@ -118,7 +149,7 @@ def test_scaled_by_input_channels(model, half, quantised):
 
 def test_first_convolution(write, half, quantised):
     names = ["stem/conv", *quantised]
-    model = write(Arithmetic(half, dict.fromkeys(names, 0.05)))
+    model = write(arithmetic(half, names))
     refused(model, half, names, "first convolution")
 
 
@@ -126,11 +157,11 @@ def test_no_convolution_at_all():
     writer = GraphWriter("flat", 8, 8)
     features = writer.global_average("features", writer.pictures())
     dense = writer.dense("dense", features, np.ones((4, 3)), np.zeros(4))
-    graph_checks.check(writer.finish(dense, 4), False, frozenset())
+    graph_checks.check(writer.finish(dense, 4), FP32)
 
 
 def test_convolution_that_is_not_quantised(write, model, half, quantised):
-    fewer = write(Arithmetic(half, dict.fromkeys(quantised[1:], 0.05)))
+    fewer = write(arithmetic(half, quantised[1:]))
     refused(fewer, half, quantised, "comes from no DequantizeLinear")
     refused(model, half, quantised[1:], "Q/DQ where none should be")
 

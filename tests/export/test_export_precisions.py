@@ -10,6 +10,7 @@ from wishes import described, runnable, wish
 
 from export import graph_checks, running
 from export.convert import convert
+from export.graph import Arithmetic
 from reid_edge import bundle
 
 GRAPHS = ["fp32", "fp16", "int8", "int8_fp16"]
@@ -83,22 +84,29 @@ def test_promises(folder, name):
     convolutions = [
         node.name for node in onnx.load_from_string(content).graph.node if node.op_type == "Conv"
     ]
-    quantised = set(convolutions[1:]) if "int8" in name else set()
-    graph_checks.check(content, "fp16" in name, quantised)
+    quantised = dict.fromkeys(convolutions[1:] if "int8" in name else ())
+    arithmetic = Arithmetic("fp16" in name, quantised, unsigned=name == "int8")
+    graph_checks.check(content, arithmetic)
 
 
-def test_int8_graphs_hold_the_same_integers(folder):
-    def integers(name):
-        tensors = onnx.load(str(folder / f"{name}.onnx")).graph.initializer
-        return {
-            each.name: onnx.numpy_helper.to_array(each).astype(np.float64).tobytes()
-            for each in tensors
-            if each.name.endswith(("/weight/int8", "/weight/scale"))
+def test_activations_of_int8_have_no_sign_on_the_cpu(folder):
+    """Nor the lost half of their steps; TensorRT's have one."""
+
+    def zero_and_scale(name, scale):
+        stored = {
+            each.name: onnx.numpy_helper.to_array(each)
+            for each in onnx.load(str(folder / f"{name}.onnx")).graph.initializer
         }
+        return stored["zero"].dtype, float(stored[f"block1/layer1/conv2/input/{scale}"])
 
-    first, second = integers("int8"), integers("int8_fp16")
-    assert "block1/layer1/conv1/weight/int8" in first
-    assert first == second
+    ours, theirs = zero_and_scale("int8", "scale"), zero_and_scale("int8_fp16", "scale")
+    assert (ours[0], theirs[0]) == (np.uint8, np.int8)
+    assert ours[1] * 255 == pytest.approx(theirs[1] * 127, rel=2e-3)
+    activations = {
+        name: each.get("activations") for name, each in described(folder)["gates"].items()
+    }
+    assert activations == {"fp16": None, "int8": "uint8", "int8_fp16": "int8"}
+    assert bundle.load(folder).activations == {"int8": "uint8", "int8_fp16": "int8"}
 
 
 def test_concatenations_join_int8(folder):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 
+import onnx
+
 from export import emulation
 from export.precisions import Wish
 from reid_edge.backends import _processor
@@ -26,8 +28,10 @@ def described(folder):
 
 
 def runnable(content):
-    """A graph and what to run it with; INT8 is emulated where it would be added up in 16 bits."""
-    if not _processor.has_fast_int8():
+    """A graph and what to run it with; INT8 with signs is emulated where there is no VNNI."""
+    stored = {each.name: each for each in onnx.load_from_string(content).graph.initializer}
+    unsigned = "zero" in stored and stored["zero"].data_type == onnx.TensorProto.UINT8
+    if not _processor.has_fast_int8() and not (unsigned and _processor.has_avx2()):
         content = emulation.emulate(content)
     return content, "f32"
 
