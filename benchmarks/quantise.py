@@ -1,4 +1,4 @@
-"""OpenVINO IR files of raw BGR pictures in INT8, as NNCF quantises them: fair opponents of our INT8.
+"""OpenVINO IR files of raw BGR pictures in INT8, by NNCF: fair opponents of our own INT8.
 
     python -m benchmarks.quantise --models FOLDER… --pictures PEOPLE --out FOLDER
 
@@ -38,7 +38,7 @@ def quantise(models: Sequence[Path], pictures: Path, out: Path) -> list[Path]:
     Raises:
         OptionError: no such file, or a network with another input.
     """
-    nncf, openvino = require("nncf"), require("openvino")
+    nncf, openvino = require("nncf", "nncf"), require("openvino", "openvino")
     samples = datasets.folder(pictures)
     chosen = np.linspace(0, len(samples) - 1, min(_PICTURES, len(samples))).astype(int)
     files = [path for folder in models for path in sorted(folder.glob("*.xml"))]

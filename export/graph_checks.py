@@ -137,7 +137,7 @@ class _Graph:
             return all(self._has_no_sign(each) for each in maker.input)
         if maker.op_type == "DequantizeLinear":
             return self._has_no_sign(self.makers[maker.input[0]].input[0])
-        return maker.op_type == "Relu"
+        return bool(maker.op_type == "Relu")
 
     def _check_parameters(self, node: Any, shape: tuple[int, ...], kind: type) -> None:
         scale, zero = (self.constants[name] for name in node.input[1:])

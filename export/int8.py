@@ -50,4 +50,6 @@ def _neighbours(kernel: Floats) -> Floats:
     odd = kernel.shape[1] % 2
     even = np.pad(kernel, [(0, 0), (0, odd), *[(0, 0)] * (kernel.ndim - 2)])
     positive, negative = (np.maximum(each, 0) for each in (even, -even))
-    return np.maximum(*(each[:, ::2] + each[:, 1::2] for each in (positive, negative)))
+    above, below = (each[:, ::2] + each[:, 1::2] for each in (positive, negative))
+    reach: Floats = np.maximum(above, below)
+    return reach
