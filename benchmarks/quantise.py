@@ -1,4 +1,4 @@
-"""OpenVINO IR files of raw BGR pictures in INT8, by NNCF: fair opponents of our own INT8.
+"""OpenVINO IR files of raw BGR pictures in INT8, by NNCF: opponents of our own INT8.
 
     python -m benchmarks.quantise --models FOLDER… --pictures PEOPLE --out FOLDER
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from reid_edge.errors import ConversionError
 
+from . import int8
 from .graph import IR_VERSION, OPSET, Arithmetic
 from .packages import require
 
@@ -124,6 +125,9 @@ class _Graph:
         stored = self.constants.get(back.input[0])
         if stored is None or stored.dtype != np.int8:
             raise _broken(f"{name} is not stored as INT8")
+        if self.activations == np.uint8:
+            reach = int8.neighbours(stored.astype(np.float64)).max()
+            _need(255 * reach < 2**15, f"{name} leaves 16 bits")
         axes = [each.i for each in back.attribute if each.name == "axis"]
         _need(axes == [0], f"{name} is not scaled by output channels")
         self._check_parameters(back, stored.shape[:1], np.int8)

@@ -1,6 +1,6 @@
 """Whole numbers times a scale, no zero point: -127...127, and 0...255 where nothing is negative.
 
-Scales are FP16 numbers, so that graphs whose floats are FP16 hold the same ones.
+Scales are FP16 numbers: graphs whose floats are FP16 can hold them.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ def quantise_kernel(kernel: Floats, unsigned: bool = False) -> tuple[NDArray[np.
         unsigned: it is for activations of 0...255.  x86 processors without VNNI multiply them with
             the weights of two neighbouring input channels and add both products up in 16 bits
             that saturate (`vpmaddubsw`).  So such two weights of one sign add up to 128 at most,
-            255 * 128 fits, and every processor gives the same sums.
+            255 * 128 fits, and OpenVINO gives the same sums on every processor.
 
     Returns:
         int8 of the kernel's shape, and scales (output channels,).
     """
-    reach = _neighbours(kernel) if unsigned else np.abs(kernel)
+    reach = neighbours(kernel) if unsigned else np.abs(kernel)
     scales = scale(reach.max(axis=tuple(range(1, kernel.ndim))))
     steps = np.rint(kernel / scales.reshape(-1, *[1] * (kernel.ndim - 1)))
     return np.clip(steps, -LARGEST, LARGEST).astype(np.int8), scales
 
 
-def _neighbours(kernel: Floats) -> Floats:
+def neighbours(kernel: Floats) -> Floats:
     """Magnitudes that channels 0 and 1, 2 and 3, ... add up to: of one sign, at each place.
 
     Rounding adds half a step to each of the two: 127 steps become 128.

@@ -150,7 +150,7 @@ def graph_for(
     _check_offered(precision, backend, device)
     bundle.graph(graph)
     if not allow_unverified:
-        _check_verified(bundle, graph, device)
+        _check_verified(bundle, graph, backend, device)
     return graph
 
 
@@ -164,17 +164,18 @@ def _fastest(bundle: Bundle, backend: str, device: str) -> str:
     """The precision to prefer."""
     if device != "cpu":
         return "fp16"
-    return "int8" if backend == "openvino" and _gives_int8_as_judged(bundle) else "fp32"
+    able = backend == "openvino" and _gives_int8_as_judged(bundle, backend)
+    return "int8" if able else "fp32"
 
 
-def _gives_int8_as_judged(bundle: Bundle) -> bool:
+def _gives_int8_as_judged(bundle: Bundle, backend: str) -> bool:
     """Whether INT8 gives the sums on this CPU that its accuracy was judged with.
 
-    AVX2's sums saturate, which the export rules out where activations have no sign.  Other
-    processors have not been measured.
+    AVX2's sums saturate, which the export rules out where activations have no sign, for the pairs
+    of products that OpenVINO adds up.  Other processors have not been measured.
     """
-    unsigned = bundle.activations.get("int8") == "uint8"
-    return _processor.has_fast_int8() or (unsigned and _processor.has_avx2())
+    ruled_out = backend == "openvino" and bundle.activations.get("int8") == "uint8"
+    return _processor.has_fast_int8() or (ruled_out and _processor.has_avx2())
 
 
 def _check_offered(precision: str, backend: str, device: str) -> None:
@@ -190,19 +191,19 @@ def _check_offered(precision: str, backend: str, device: str) -> None:
         )
 
 
-def _check_verified(bundle: Bundle, graph: str, device: str) -> None:
-    if graph == "int8" and device == "cpu" and not _gives_int8_as_judged(bundle):
-        raise PrecisionUnavailableError(
-            "int8 is for x86 CPUs with AVX2 (that of older exports for VNNI or AMX only): "
-            "its accuracy was not judged for this one; use precision='fp32', export the bundle "
-            "again, or run it all the same with allow_unverified=True"
-        )
+def _check_verified(bundle: Bundle, graph: str, backend: str, device: str) -> None:
     if graph != "fp32" and not bundle.gates.get(graph):
         state = "failed" if graph in bundle.gates else "has not been put to"
         raise PrecisionUnavailableError(
             f"the {graph} graph of model {bundle.name!r} {state} the accuracy gate; "
             "use fp32, export it again with more pictures to calibrate and to judge on, or run it "
             "all the same with allow_unverified=True (--allow-unverified)"
+        )
+    if graph == "int8" and device == "cpu" and not _gives_int8_as_judged(bundle, backend):
+        raise PrecisionUnavailableError(
+            "int8 was not judged for this CPU: it is for Linux on x86 with VNNI or AMX; through "
+            "OpenVINO, if no older export wrote it, with AVX2 too; use precision='fp32', export the "
+            "bundle again, or run it all the same with allow_unverified=True"
         )
 
 

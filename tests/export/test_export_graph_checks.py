@@ -132,6 +132,14 @@ def test_what_may_be_negative_is_not_unsigned(pool, relu):
             graph_checks.check(content, wanted)
 
 
+def test_neighbours_that_leave_16_bits(write, half, quantised):
+    unsigned = arithmetic(half, quantised, unsigned=True)
+    model = write(unsigned)
+    constant(model, f"{CONV}/weight/int8", lambda values: np.full_like(values, 65))
+    with pytest.raises(ConversionError, match="leaves 16 bits"):
+        graph_checks.check(model.SerializeToString(), unsigned)
+
+
 def test_scale_of_zero(model, half, quantised):
     constant(model, f"{CONV}/weight/scale", lambda values: values * 0)
     refused(model, half, quantised, "must be positive")
