@@ -202,8 +202,8 @@ def _check_verified(bundle: Bundle, graph: str, backend: str, device: str) -> No
     if graph == "int8" and device == "cpu" and not _gives_int8_as_judged(bundle, backend):
         raise PrecisionUnavailableError(
             "int8 was not judged for this CPU: it is for Linux on x86 with VNNI or AMX; through "
-            "OpenVINO, if no older export wrote it, with AVX2 too; use precision='fp32', export the "
-            "bundle again, or run it all the same with allow_unverified=True"
+            "OpenVINO, if no older export wrote it, with AVX2 too; use precision='fp32', export "
+            "the bundle again, or run it all the same with allow_unverified=True"
         )
 
 
