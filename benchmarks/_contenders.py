@@ -59,6 +59,23 @@ def our_own(model: bundle.Bundle) -> list[Contender]:
     return found
 
 
+def ir_files(folders: Sequence[Path]) -> list[Path]:
+    """All IR files in folders, as `--models` names them.
+
+    Raises:
+        OptionError: there is none, or two of one name.
+    """
+    files = [path for folder in folders for path in sorted(folder.glob("*.xml"))]
+    if not files:
+        shown = ", ".join(map(str, folders))
+        raise OptionError(f"--models {shown}: no OpenVINO IR (NAME.xml beside NAME.bin) there")
+    names = [path.stem for path in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:  # figures are kept by name
+        raise OptionError(f"--models: {', '.join(twice)} in several folders; rename the files")
+    return files
+
+
 def peers(
     folders: Sequence[Path], size: tuple[int, int], batches: Sequence[int]
 ) -> list[Contender]:
@@ -77,14 +94,7 @@ def peers(
     """
     import openvino
 
-    files = [path for folder in folders for path in sorted(folder.glob("*.xml"))]
-    if not files:
-        shown = ", ".join(map(str, folders))
-        raise OptionError(f"--models {shown}: no OpenVINO IR (NAME.xml beside NAME.bin) there")
-    names = [path.stem for path in files]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:  # figures are kept by name
-        raise OptionError(f"--models: {', '.join(twice)} in several folders; rename the files")
+    files = ir_files(folders)
     core = openvino.Core()
     capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     hints = {"fp32": "f32", **({"bf16": "bf16"} if "BF16" in capable else {})}

@@ -19,6 +19,7 @@ from reid_edge import datasets, images, read_image
 from reid_edge._command import finish, prepare
 from reid_edge.errors import OptionError
 
+from ._contenders import ir_files
 from ._packages import require
 
 _PICTURES = 300  # NNCF's own default
@@ -36,14 +37,12 @@ def quantise(models: Sequence[Path], pictures: Path, out: Path) -> list[Path]:
         The `.xml` files.
 
     Raises:
-        OptionError: no such file, or a network with another input.
+        OptionError: no such file, two of one name, or a network with another input.
     """
     nncf, openvino = require("nncf", "nncf"), require("openvino", "openvino")
     samples = datasets.folder(pictures)
     chosen = np.linspace(0, len(samples) - 1, min(_PICTURES, len(samples))).astype(int)
-    files = [path for folder in models for path in sorted(folder.glob("*.xml"))]
-    if not files:
-        raise OptionError(f"--models {', '.join(map(str, models))}: no OpenVINO IR there")
+    files = ir_files(models)
     core, written = openvino.Core(), []
     out.mkdir(parents=True, exist_ok=True)
     for path in files:

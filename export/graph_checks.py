@@ -6,6 +6,7 @@ The graphs come from our own writer, so a check that fails is a mistake in the e
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
@@ -30,16 +31,17 @@ def check(content: bytes, arithmetic: Arithmetic) -> None:
     Raises:
         ConversionError: a promise is broken; the message names the first one.
     """
-    graph = _Graph(content)
+    graph = _Graph(content, arithmetic.unsigned)
     graph.check_interface()
     graph.check_floats(arithmetic.half)
-    graph.check_quantised(arithmetic)
+    graph.check_quantised(arithmetic.input_scales.keys())
 
 
 class _Graph:
     """A parsed graph, with who makes and who takes each tensor."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, unsigned: bool) -> None:
+        self.unsigned = unsigned
         onnx = require("onnx")
         self.types = onnx.TensorProto
         self.model = onnx.load_from_string(content)
@@ -83,10 +85,8 @@ class _Graph:
                 users = [node.op_type for node, _ in self.takers[name]]
                 _need(name in self.constants and users == ["Cast"], f"{name} is FP16")
 
-    def check_quantised(self, arithmetic: Arithmetic) -> None:
+    def check_quantised(self, quantised: Set[str]) -> None:
         """8 bits around the convolutions' inputs and kernels, and nowhere else."""
-        quantised = arithmetic.input_scales.keys()
-        self.activations = np.uint8 if arithmetic.unsigned else np.int8
         names = [conv.name for conv in self.convs]
         _need(quantised.isdisjoint(names[:1]), "the first convolution is INT8")
         _need(quantised <= set(names), "convolutions are missing")
@@ -111,8 +111,8 @@ class _Graph:
         there = self._maker(back.input[0], "QuantizeLinear")
         _need(there.input[1:] == back.input[1:], f"{name} has two scales")
         _need(there.input[0] not in self.constants, f"{name} is no activation")
-        self._check_parameters(back, (), self.activations)
-        if self.activations == np.uint8:
+        self._check_parameters(back, (), np.uint8 if self.unsigned else np.int8)
+        if self.unsigned:
             _need(self._has_no_sign(there.input[0]), f"{name} may be negative")
         takers = {node.op_type for node, _ in self.takers[name]}
         _need(takers <= {"Conv", "Concat"}, f"{name} is used elsewhere, too")
@@ -125,7 +125,7 @@ class _Graph:
         stored = self.constants.get(back.input[0])
         if stored is None or stored.dtype != np.int8:
             raise _broken(f"{name} is not stored as INT8")
-        if self.activations == np.uint8:
+        if self.unsigned:
             reach = int8.neighbours(stored.astype(np.float64)).max()
             _need(255 * reach < 2**15, f"{name} leaves 16 bits")
         axes = [each.i for each in back.attribute if each.name == "axis"]
