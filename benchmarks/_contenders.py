@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reid_edge import backends, bundle
 from reid_edge.errors import OptionError
 
-from ._measure import cpu_precisions
+from ._measure import offered
 
 Embeddings = NDArray[np.float32]
 
@@ -44,13 +44,13 @@ class Contender:
 
 
 def our_own(model: bundle.Bundle) -> list[Contender]:
-    """A model of ours in FP32, and in INT8 where both it and the CPU have it.
+    """A model of ours in FP32, and in INT8 where it is offered on this CPU.
 
     `auto` is one of the two, and is named in the precision.
     """
     auto = backends.choose(model, "openvino", "auto", "cpu").precision
     found = []
-    for precision in (each for each in cpu_precisions() if each in model.graphs):
+    for precision in offered(model):
         backend = backends.choose(model, "openvino", precision, "cpu")
         label = f"{precision} (auto)" if backend.precision == auto else precision
         found.append(
@@ -81,6 +81,8 @@ def peers(
 ) -> list[Contender]:
     """All IR files in folders, each in float32 and, where the CPU computes in it, BF16.
 
+    Quantised ones are in INT8, with one of the two around it.
+
     They are compiled as our backend compiles (one stream, for latency) but for their batches,
     which are fixed: the best case of OpenVINO.
 
@@ -98,11 +100,13 @@ def peers(
     core = openvino.Core()
     capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     hints = {"fp32": "f32", **({"bf16": "bf16"} if "BF16" in capable else {})}
-    return [
-        Contender(path.stem, precision, False, _Peer(path, hint, size, batches), True, _cosines)
-        for path in files
-        for precision, hint in hints.items()
-    ]
+    found = []
+    for path in files:
+        for floats, hint in hints.items():
+            peer = _Peer(path, hint, size, batches)
+            precision = f"int8+{floats}" if peer.quantised else floats
+            found.append(Contender(path.stem, precision, False, peer, True, _cosines))
+    return found
 
 
 class _Peer:
@@ -113,7 +117,8 @@ class _Peer:
     ) -> None:
         self._requests = {}
         for batch in {1, *batches}:
-            self._requests[batch] = _compile(path, hint, (batch, *size, 3))
+            network, self._requests[batch] = _compile(path, hint, (batch, *size, 3))
+        self.quantised = any(each.get_type_name() == "FakeQuantize" for each in network.get_ops())
         self._largest_first = sorted(self._requests, reverse=True)
 
     def __call__(self, pictures: NDArray[np.uint8]) -> Embeddings:
@@ -133,8 +138,11 @@ class _Peer:
         return data.reshape(len(pictures), -1)
 
 
-def _compile(path: Path, hint: str, shape: tuple[int, ...]) -> Any:
-    """A request that takes uint8 (n, h, w, 3): conversion and layout are left to OpenVINO."""
+def _compile(path: Path, hint: str, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """The network, and a request that takes uint8 (n, h, w, 3).
+
+    Conversion and layout are left to OpenVINO.
+    """
     import openvino
     from openvino import Layout, Type
     from openvino.preprocess import PrePostProcessor
@@ -160,7 +168,7 @@ def _compile(path: Path, hint: str, shape: tuple[int, ...]) -> Any:
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",
         }
-        return core.compile_model(model, "CPU", settings).create_infer_request()
+        return model, core.compile_model(model, "CPU", settings).create_infer_request()
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1][:200]
         raise OptionError(

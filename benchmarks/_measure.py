@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import sys
 import time
@@ -10,10 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from reid_edge import bundle
 from reid_edge._command import finish, prepare
 from reid_edge.backends import _processor
+from reid_edge.backends._choose import graph_for
 from reid_edge.bench import files
 from reid_edge.bench import machine as package_machine
+from reid_edge.errors import PrecisionUnavailableError
 
 # Thread pools such as ONNX Runtime's spin for a while after their work, waiting for more, and
 # would take a processor from whatever runs right behind them.
@@ -75,9 +79,19 @@ def side_by_side(
 
 
 def cpu_precisions() -> tuple[str, ...]:
-    """What `ReId` offers here for bundles of the present export: INT8 needs x86 and AVX2."""
+    """What bundles of the present export can do on this CPU: INT8 needs x86 and AVX2."""
     able = _processor.has_fast_int8() or _processor.has_avx2()
     return ("fp32", "int8") if able else ("fp32",)
+
+
+def offered(model: bundle.Bundle) -> tuple[str, ...]:
+    """Which of them a given bundle, perhaps of an older export, has for OpenVINO here."""
+    found = []
+    for precision in ("fp32", "int8"):
+        with contextlib.suppress(PrecisionUnavailableError):
+            graph_for(model, precision, "openvino", "cpu", allow_unverified=False)
+            found.append(precision)
+    return tuple(found)
 
 
 def machine() -> dict[str, Any]:

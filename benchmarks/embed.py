@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from reid_edge import ReId, images
+from reid_edge import ReId, bundle, images
 
 from ._crops import HEIGHTS, crops
-from ._measure import cpu_precisions, model_option, report, side_by_side
+from ._measure import model_option, offered, report, side_by_side
 
 _TARGET = 0.9
 
@@ -23,10 +23,10 @@ _TARGET = 0.9
 def run(
     model: str | None = None, batch: int = 32, repeats: int = 4, rounds: int = 15
 ) -> dict[str, Any]:
-    """For each precision that this CPU has; `model` as `ReId` takes it."""
+    """For each precision that the model has on this CPU; `model` as `ReId` takes it."""
     given = crops(batch)
     figures: dict[str, Any] = {}
-    for precision in cpu_precisions():
+    for precision in offered(bundle.load(bundle.find(model))):
         with ReId(model, backend="openvino", precision=precision) as reid:
             engine = reid._running()  # the very graph that `embed` runs
             ready = np.empty((batch, reid.bundle.height, reid.bundle.width, 3), np.uint8)

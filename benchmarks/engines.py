@@ -15,7 +15,7 @@ import numpy as np
 from reid_edge import backends, bundle
 from reid_edge.backends import _processor
 
-from ._measure import cpu_precisions, model_option, report, side_by_side
+from ._measure import model_option, offered, report, side_by_side
 
 _IN_FP32 = ("openvino", "int8 in fp32")
 _PAIRS = (
@@ -30,7 +30,7 @@ _PICTURES = 32
 def run(model: str | None = None) -> dict[str, Any]:
     """Images/s of both, and the ratio, of each pair; `model` as `ReId` takes it."""
     loaded = bundle.load(bundle.find(model))
-    pairs = list(_PAIRS if "int8" in cpu_precisions() else _PAIRS[:1])
+    pairs = list(_PAIRS if "int8" in offered(loaded) else _PAIRS[:1])
     if _processor.has_bf16() and loaded.judged_in.get("int8") != "f32":
         pairs.append(_BF16_PAIR)
     in_fp32 = dataclasses.replace(loaded, judged_in={"int8": "f32"})

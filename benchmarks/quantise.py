@@ -37,12 +37,15 @@ def quantise(models: Sequence[Path], pictures: Path, out: Path) -> list[Path]:
         The `.xml` files.
 
     Raises:
-        OptionError: no such file, two of one name, or a network with another input.
+        OptionError: no such file, two of one name, a network with another input, or `out` is
+            one of the folders.
     """
     nncf, openvino = require("nncf", "nncf"), require("openvino", "openvino")
     samples = datasets.folder(pictures)
     chosen = np.linspace(0, len(samples) - 1, min(_PICTURES, len(samples))).astype(int)
     files = ir_files(models)
+    if any(path.parent.resolve() == out.resolve() for path in files):
+        raise OptionError(f"--out {out}: is among --models; name another, or they are found again")
     core, written = openvino.Core(), []
     out.mkdir(parents=True, exist_ok=True)
     for path in files:

@@ -22,7 +22,7 @@ from reid_edge.errors import ReportError
 from reid_edge.images import Picture
 
 from ._crops import crops
-from ._measure import cpu_precisions, report, say, side_by_side
+from ._measure import offered, report, say, side_by_side
 from ._packages import require
 
 Embeddings = NDArray[np.float32]
@@ -45,7 +45,7 @@ def run(pictures: int = 32, rounds: int = 9) -> dict[str, Any]:
         "ONNX Runtime": lambda some: _resized_then_run(session, some, shipped),
     }
     figures: dict[str, Any] = {}
-    for precision in reversed(cpu_precisions()):
+    for precision in reversed(offered(shipped)):
         target = _TARGET if precision == "int8" else None
         engine = backends.choose(shipped, "openvino", precision, "cpu")
         with ReId(backend="openvino", precision=precision) as reid:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 
@@ -7,6 +8,8 @@ import pytest
 
 from benchmarks import _measure
 from benchmarks._packages import require
+from reid_edge import bundle
+from reid_edge.backends import _processor
 from reid_edge.errors import MissingDependencyError
 
 
@@ -30,6 +33,21 @@ def test_ratios_are_taken_turn_by_turn():
 def test_the_median_reaches_a_target_or_not(target, reached):
     found = _measure.compare([1.0] * 3, [2.0, 3.0, 9.0], target)
     assert (found["target"], found["reached"]) == (target, reached)
+
+
+@pytest.mark.parametrize(
+    ("activations", "avx2", "offered"),
+    [
+        ({"int8": "uint8"}, True, ("fp32", "int8")),
+        ({"int8": "int8"}, True, ("fp32",)),  # as older exports wrote it
+        ({"int8": "uint8"}, False, ("fp32",)),
+    ],
+)
+def test_a_precision_is_compared_where_it_is_offered(monkeypatch, activations, avx2, offered):
+    monkeypatch.setattr(_processor, "has_fast_int8", lambda: False)
+    monkeypatch.setattr(_processor, "has_avx2", lambda: avx2)
+    model = bundle.load(bundle.find("edge-free"))
+    assert _measure.offered(dataclasses.replace(model, activations=activations)) == offered
 
 
 def test_the_machine_is_described_without_the_system():

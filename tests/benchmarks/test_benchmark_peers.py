@@ -14,10 +14,12 @@ from reid_edge.errors import OptionError
 SIZE = (_tiny.HEIGHT, _tiny.WIDTH)
 
 
-def write_ir(path, channels=3):
+def write_ir(path, channels=3, quantised=False):
     """A network of raw BGR pictures, as Intel's: its embedding is the mean of each channel."""
     pictures = ops.parameter([1, channels, *SIZE], np.float32, name="data")
-    means = ops.reduce_mean(pictures, np.array([2, 3]), keep_dims=False)
+    bounds = [np.float32(each) for each in (0, 255, 0, 255)]
+    values = ops.fake_quantize(pictures, *bounds, levels=256) if quantised else pictures
+    means = ops.reduce_mean(values, np.array([2, 3]), keep_dims=False)
     openvino.save_model(openvino.Model([means], [pictures]), path)
     return path
 
@@ -37,6 +39,13 @@ def test_a_peer_takes_its_own_order_of_channels_and_any_number_of_pictures(folde
     np.testing.assert_allclose(found[0].run(batch), batch.mean((1, 2)), rtol=1e-5)
     alone = np.concatenate([found[0].run(batch[i : i + 1]).copy() for i in range(7)])
     np.testing.assert_allclose(found[0].run(batch), alone, rtol=1e-5)
+
+
+def test_a_quantised_peer_is_called_so(folder):
+    write_ir(folder / "means-int8.xml", quantised=True)
+    labels = [one.label for one in _contenders.peers([folder], SIZE, (1,))]
+    assert labels[0] == "means-int8 int8+fp32"
+    assert "means fp32" in labels
 
 
 def test_cosines_do_not_depend_on_lengths(folder):

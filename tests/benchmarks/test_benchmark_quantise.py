@@ -68,6 +68,8 @@ def test_other_folders_and_networks_are_refused(models, people, shown, tmp_path)
     write_ir(models / "grey.xml", (1, 1, 32, 16))
     with pytest.raises(OptionError, match="no network of pictures"):
         quantise.quantise([models], people, tmp_path / "out")
+    with pytest.raises(OptionError, match="among --models"):
+        quantise.quantise([models], people, tmp_path / "out" / ".." / "models")
 
 
 def test_without_nncf_its_name_is_said(models, people, tmp_path, monkeypatch):
