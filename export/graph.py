@@ -41,9 +41,9 @@ class Arithmetic:
 
     Attributes:
         half: FP16 from the pictures up to the last matrix product, rather than FP32.
-        input_scales: convolution -> scale of its INT8 input, or None if that is INT8 already;
+        input_scales: convolution -> scale of its 8-bit input, or None if that has 8 bits already;
             those not named stay floats.
-        output_scales: ReLU or pool -> scale with which it is rounded to INT8 where it is made.
+        output_scales: ReLU or pool -> scale with which it is rounded to 8 bits where it is made.
         unsigned: activations are UINT8 rather than INT8; none that is rounded may be negative.
     """
 
@@ -271,7 +271,7 @@ class GraphWriter:
         return self._constant(name, values)
 
     def _rounded(self, name: str) -> str:
-        """What a layer made, as INT8 where the arithmetic says so."""
+        """What a layer made, in 8 bits where the arithmetic says so."""
         scale = self._unused_outputs.pop(name, None)
         return name if scale is None else self._quantised(f"{name}/rounded", name, scale)
 

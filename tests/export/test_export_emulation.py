@@ -10,6 +10,9 @@ from wishes import wish
 
 from export import emulation, running
 from export.convert import convert
+from reid_edge import bundle, images
+from reid_edge.backends import _processor
+from reid_edge.bench.pictures import generate
 
 
 def run(graph, pictures):
@@ -75,6 +78,19 @@ def test_int8_is_what_onnx_runtime_computes_node_by_node(folder, batch):
     # A value next to the middle between two steps may fall to either side.
     assert np.abs(found - expected).max() < 2e-3
     assert np.abs(run((folder / "fp32.onnx").read_bytes(), batch) - expected).max() > 5e-3
+
+
+@pytest.mark.skipif(
+    not (_processor.has_fast_int8() or _processor.has_avx2()), reason="no INT8 for this processor"
+)
+@pytest.mark.parametrize("name", ["edge", "edge-free"])
+def test_shipped_int8_is_on_this_processor_what_was_judged(name):
+    shipped = bundle.load(bundle.find(name))
+    pictures = np.empty((8, shipped.height, shipped.width, 3), np.uint8)
+    images.fill(pictures, generate(8), shipped.resize)
+    graph = shipped.graph("int8").read()
+    cosines = (run(graph, pictures) * run(emulation.emulate(graph), pictures)).sum(axis=1)
+    assert cosines.min() > 0.998
 
 
 @pytest.mark.parametrize("name", ["int8", "int8_fp16"])
