@@ -79,7 +79,7 @@ def _export(fields: Mapping[str, Any], precision: str, out: Path) -> int:
     """An untrained network as a bundle, calibrated on the pictures beside `out`; its size."""
     torch = require("torch", "'reid-edge[train]'")
     from export.convert import convert
-    from export.precisions import Wish
+    from export.wish import Wish
     from training.model import Architecture, build
     from training.publish import published, save
 

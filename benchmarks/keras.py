@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from export.convert import convert
-from export.precisions import Wish
+from export.wish import Wish
 from reid_edge import ReId
 from reid_edge.bench.pictures import save
 from reid_edge.errors import ReportError

@@ -150,8 +150,8 @@ def _export(argv: list[str] | None) -> int:
     options = _parser().parse_args(argv)
     # Imported late: --help and wrong usage need neither numpy nor onnx.
     from .convert import convert
-    from .precisions import Wish
     from .ranges import DEFAULT_METHOD
+    from .wish import Wish
 
     _check_engine(options)
     wish = Wish(
@@ -186,7 +186,7 @@ def _check_engine(options: argparse.Namespace) -> None:
         return
     from reid_edge import building
     from reid_edge.backends import _cuda, _engine
-    from reid_edge.engines import BuildOptions
+    from reid_edge.engine_options import BuildOptions
 
     options.engine = options.engine.replace("-", "_")
     options.engine_dir = options.engine_dir or Path("engines")

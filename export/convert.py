@@ -17,8 +17,9 @@ from reid_edge.heads import CosineHead
 from . import checkpoint, densenet121, keras_file, precisions, replay, sources, trained, writing
 from .graph import FP32, Arithmetic
 from .pictures import Frame
-from .precisions import Graphs, Wish
+from .precisions import Graphs
 from .sources import Source
+from .wish import Wish
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

@@ -10,19 +10,13 @@ from typing import Any
 import numpy as np
 
 from reid_edge.datasets import Sample
-from reid_edge.errors import (
-    ConversionError,
-    DatasetError,
-    OptionError,
-    UnknownPrecisionError,
-)
+from reid_edge.errors import ConversionError, OptionError
 from reid_edge.heads import Head
 
 from . import gate, graph_checks, int8, pictures, ranges, running
 from .graph import FP32, Arithmetic, BeyondHalfError
-from .pictures import Frame, PictureSet
-
-PRECISIONS = ("fp32", "fp16", "int8")
+from .pictures import Frame
+from .wish import Plan, Wish, plan_for
 
 # FP16 ends at 65504; other pictures may go further than those that were looked at.
 _LARGEST_ACTIVATION = float(np.finfo(np.float16).max) / 2
@@ -31,74 +25,11 @@ _INNER_BATCH = 4  # all inner tensors of a batch are held at once
 
 
 @dataclass(frozen=True)
-class Wish:
-    """Which graphs shall be written, and from which pictures.
-
-    Attributes:
-        precisions: of `PRECISIONS`; fp32 is always written.
-        calibration: pictures, or where they are, as in `pictures.open_set`; for int8.
-        calibration_size: how many of its pictures are used at most.
-        method: of `ranges.METHODS`.
-        gate: as `calibration`, the pictures to judge on; None takes pictures of `calibration`
-            that were not calibrated on.
-        keep: convolutions to leave as floats, besides those that always are.
-    """
-
-    precisions: Sequence[str] = ("fp32",)
-    calibration: str | PictureSet | None = None
-    calibration_size: int = 512
-    method: str = ranges.DEFAULT_METHOD
-    gate: str | PictureSet | None = None
-    keep: Sequence[str] = ()
-
-    @property
-    def only_fp32(self) -> bool:
-        """Whether there is nothing to do."""
-        return set(self.precisions) <= {"fp32"}
-
-    def check(self) -> None:
-        """Whether the wishes go together.
-
-        Raises:
-            OptionError: they do not.
-        """
-        for name in self.precisions:
-            if name not in PRECISIONS:
-                raise UnknownPrecisionError(
-                    f"no precision {name[:40]!r}; the precisions are {', '.join(PRECISIONS)}"
-                )
-        ranges.check_method(self.method)
-        if self.calibration_size < 1:
-            raise OptionError("--calibration-size must be at least 1")
-        if self.only_fp32 and (self.calibration or self.gate):
-            raise OptionError(
-                "--calibration and --gate are for --precision fp16 or int8; leave them out"
-            )
-        if "int8" in self.precisions and self.calibration is None:
-            raise OptionError(
-                "int8 needs pictures to calibrate on: give --calibration a folder of crops of "
-                "people as your cameras see them, a few hundred"
-            )
-        if self.keep and "int8" not in self.precisions:
-            raise OptionError("--keep goes with --precision int8 only; leave it out")
-
-
-@dataclass(frozen=True)
 class Graphs:
     """Graph name -> ONNX file, and graph name -> the gate's entry in bundle.json."""
 
     files: dict[str, bytes]
     gates: dict[str, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Which pictures do what."""
-
-    calibration: Sequence[Sample]
-    judged: Sequence[Sample]
-    labelled: bool
-    data: str
 
 
 def make(
@@ -124,7 +55,7 @@ def make(
     graph_checks.check(fp32, FP32)
     quantisable = ranges.quantisable(fp32)
     _check_keep(wish.keep, quantisable)
-    plan = _plan(wish)
+    plan = plan_for(wish)
     wanted: dict[str, Arithmetic] = {}
     if "fp16" in wish.precisions:
         wanted["fp16"] = Arithmetic(half=True)
@@ -159,58 +90,6 @@ def _check_keep(keep: Sequence[str], quantisable: Mapping[str, str]) -> None:
         if name not in quantisable:
             known = ", ".join(list(quantisable)[:3])
             raise OptionError(f"--keep: int8 has no convolution {name[:80]!r}; it has {known}, ...")
-
-
-def _plan(wish: Wish) -> _Plan:
-    source = None if wish.calibration is None else pictures.opened(wish.calibration)
-    chosen: list[Sample] = []
-    if source is not None and "int8" in wish.precisions:
-        chosen = pictures.evenly(source.samples, wish.calibration_size)
-        if len(chosen) < wish.calibration_size:
-            warnings.warn(
-                f"calibrating on {len(chosen)} pictures, as {source.name} has no more; "
-                f"{wish.calibration_size} give steadier ranges",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-    if wish.gate is not None:
-        given = pictures.opened(wish.gate)
-        try:
-            return _judged_by(given, given.samples, chosen)
-        except DatasetError as error:
-            raise DatasetError(f"--gate {given.name}: {error}") from error
-    if source is None:
-        return _Plan(chosen, (), False, "")
-    used = {sample.path.resolve() for sample in chosen}
-    unseen = [sample for sample in source.samples if sample.path.resolve() not in used]
-    if source.labelled:
-        try:
-            return _judged_by(source, unseen, chosen)
-        except DatasetError:  # too few are left to rank
-            source = PictureSet(source.name, source.samples, False)
-    enough = len(unseen) >= 4 * gate.FEWEST
-    return _judged_by(source, unseen if enough else source.samples, chosen)
-
-
-def _judged_by(source: PictureSet, samples: list[Sample], chosen: list[Sample]) -> _Plan:
-    """Bound the number of pictures; labelled ones must be enough to rank.
-
-    Raises:
-        DatasetError: they are not.
-    """
-    if source.labelled:
-        if len(samples) > gate.MOST_PICTURES:
-            samples = pictures.whole_identities(samples, gate.MOST_PICTURES)
-        gate.check_labelled(samples)
-    else:
-        samples = pictures.evenly(samples, gate.MOST_UNLABELLED)
-        if len(samples) < gate.FEWEST:
-            samples = []
-    calibrated = {sample.path.resolve() for sample in chosen}
-    overlap = sum(sample.path.resolve() in calibrated for sample in samples)
-    also = f", {overlap} of them calibrated on" if overlap else ""
-    kind = "labelled" if source.labelled else "unlabelled"
-    return _Plan(chosen, samples, source.labelled, f"{source.name} ({kind}{also})")
 
 
 def _reached(
@@ -261,7 +140,7 @@ def _judge(
     wanted: Mapping[str, Arithmetic],
     frame: Frame,
     head: Head,
-    plan: _Plan,
+    plan: Plan,
 ) -> dict[str, dict[str, Any]]:
     """Run all graphs on the judged pictures, and hold them against FP32."""
     executions = {

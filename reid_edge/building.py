@@ -9,7 +9,7 @@ from pathlib import Path
 from . import bundle, engine_cache
 from .backends import _cuda, _engine
 from .backends._choose import graph_for
-from .engines import BuildOptions
+from .engine_options import BuildOptions
 from .errors import DriverError, OptionError, UnknownBackendError, UnknownDeviceError
 
 _TARGET = re.compile(r"(?:sm_?)?([0-9]{1,2})\.?([0-9])")

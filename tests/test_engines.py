@@ -12,7 +12,7 @@ import _tiny
 import pytest
 
 from reid_edge import engines, errors
-from reid_edge.engines import BuildOptions, Profile
+from reid_edge.engine_options import BuildOptions
 
 GRAPH = _tiny.model().SerializeToString()
 SIZE = (_tiny.HEIGHT, _tiny.WIDTH)
@@ -56,38 +56,6 @@ def test_a_timing_cache_that_is_not_taken_is_replaced():
 
 def test_the_new_timing_cache_comes_back():
     assert build(fake.make(), timing_cache=b"old").timing_cache == b"timings 1"
-
-
-@pytest.mark.parametrize(
-    ("most", "expected"),
-    [
-        (1, (Profile(1, 1, 1),)),
-        (2, (Profile(1, 2, 2),)),
-        (8, (Profile(1, 2, 8),)),
-        (9, (Profile(1, 2, 8), Profile(8, 9, 9))),
-        (64, (Profile(1, 2, 8), Profile(8, 64, 64))),
-    ],
-)
-def test_the_profiles_serve_every_batch_size(most, expected):
-    assert BuildOptions(max_batch=most).profiles() == expected
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"max_batch": 0},
-        {"max_batch": 1025},
-        {"max_batch": 2.0},
-        {"max_batch": True},
-        {"max_batch": "8"},
-        {"workspace": 10},
-        {"level": 6},
-        {"level": -1},
-    ],
-)
-def test_options_out_of_range_are_refused(wrong):
-    with pytest.raises(errors.OptionError, match=next(iter(wrong))):
-        BuildOptions(**wrong)
 
 
 @pytest.mark.parametrize(

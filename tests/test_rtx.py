@@ -59,8 +59,9 @@ def test_a_graph_that_is_none_is_refused_by_the_real_parser(tmp_path):
     import tensorrt_rtx
 
     from reid_edge import engines, errors
+    from reid_edge.engine_options import BuildOptions
 
-    options = engines.BuildOptions(target=(8, 6))
+    options = BuildOptions(target=(8, 6))
     with pytest.raises(errors.EngineBuildError, match="cannot read the fp32 graph"):
         engines.build_engine(tensorrt_rtx, b"junk", "fp32", (256, 128), options)
 
@@ -69,9 +70,10 @@ def test_a_size_that_does_not_fit_is_refused_by_the_real_builder():
     import tensorrt_rtx
 
     from reid_edge import engines, errors
+    from reid_edge.engine_options import BuildOptions
 
     graph = bundle.load(bundle.find("edge")).graph("fp32").read()
-    options = engines.BuildOptions(target=(8, 6))
+    options = BuildOptions(target=(8, 6))
     with pytest.raises(errors.EngineBuildError, match="has min=128"):
         engines.build_engine(tensorrt_rtx, graph, "fp32", (128, 128), options)
 

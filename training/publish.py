@@ -20,7 +20,7 @@ from rich.progress import Progress
 from export import writing
 from export.convert import convert
 from export.pictures import PictureSet
-from export.precisions import Wish
+from export.wish import Wish
 from reid_edge import ReId, calibration, metrics
 from reid_edge.datasets import QueryGallery, Sample, open_test
 from reid_edge.errors import DatasetError

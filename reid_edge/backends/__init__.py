@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..engines import BuildOptions, EngineOptions
+from ..engine_options import BuildOptions, EngineOptions
 from ._choose import NAMES, choose
 from ._protocol import Backend, Fill
 

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 from ..bundle import Bundle
-from ..engines import EngineOptions
+from ..engine_options import EngineOptions
 from ..errors import (
     BackendError,
     PrecisionUnavailableError,

@@ -11,7 +11,7 @@ from typing import Any
 from .. import engine_cache, engines
 from .._build_display import BuildDisplay
 from ..bundle import Bundle
-from ..engines import BuildOptions, EngineOptions
+from ..engine_options import BuildOptions, EngineOptions
 from ..errors import BackendError, DriverError, EnginePlanError, MissingDependencyError, OptionError
 from . import _cuda
 from .tensorrt import TensorRtBackend

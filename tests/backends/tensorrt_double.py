@@ -7,7 +7,8 @@ import numpy as np
 
 from reid_edge.backends import _engine
 from reid_edge.backends.tensorrt import TensorRtBackend
-from reid_edge.engines import BuildOptions, EngineOptions, build_engine
+from reid_edge.engine_options import BuildOptions, EngineOptions
+from reid_edge.engines import build_engine
 
 MAX = 16
 SIZE = (_tiny.HEIGHT, _tiny.WIDTH)

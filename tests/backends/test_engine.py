@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from tensorrt_double import start
 
-from reid_edge import ReId, bundle, engine_cache, engines, errors
+from reid_edge import ReId, bundle, engine_cache, errors
 from reid_edge.backends import _engine
-from reid_edge.engines import BuildOptions, EngineOptions
+from reid_edge.engine_options import BuildOptions, EngineOptions
 
 
 def reason(capsys):
@@ -172,7 +172,7 @@ def test_wanted_holds_what_engines_depend_on(trt, full_bundle, gpu):
         graph="fp16",
         graph_sha256=full_bundle.graphs["fp16"].sha256,
         gpu={"name": "Orin", "compute_capability": [8, 7], "multiprocessors": 16, "memory_gib": 15},
-        profiles=[[p.low, p.best, p.high] for p in engines.BuildOptions(max_batch=16).profiles()],
+        profiles=[[p.low, p.best, p.high] for p in BuildOptions(max_batch=16).profiles()],
         options={"workspace": 1 << 30, "level": 3},
     )
 

@@ -15,8 +15,8 @@ import pytest
 from export import writing
 from export.__main__ import main
 from export.convert import convert
-from export.precisions import Wish
 from export.ranges import DEFAULT_METHOD
+from export.wish import Wish
 from reid_edge import bundle
 
 INT8 = ("--precision", "int8", "--calibration", "x")

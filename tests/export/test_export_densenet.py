@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from export import checkpoint, sources, trained
 from export.convert import convert
-from export.precisions import Wish
+from export.wish import Wish
 from reid_edge import bundle
 from reid_edge.errors import ArchitectureMismatchError, BundleSchemaError, ConversionError
 from training.augment import normalise

@@ -13,7 +13,7 @@ from wishes import described, wish
 
 from export import emulation, precisions, running
 from export.convert import convert
-from export.precisions import Wish
+from export.wish import Wish
 from reid_edge import bundle
 from reid_edge.errors import ConversionError, DatasetError, ImageFileError, OptionError
 

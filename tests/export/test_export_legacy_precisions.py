@@ -13,7 +13,7 @@ from wishes import runnable
 
 from export import pictures, running
 from export.convert import convert
-from export.precisions import Wish
+from export.wish import Wish
 from reid_edge import bundle
 
 

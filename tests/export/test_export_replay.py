@@ -18,7 +18,7 @@ from export import running, sources
 from export.__main__ import main
 from export.convert import convert
 from export.graph import GraphWriter
-from export.precisions import Wish
+from export.wish import Wish
 from reid_edge import bundle
 from reid_edge.errors import OptionError
 

@@ -8,7 +8,7 @@ import json
 import onnx
 
 from export import emulation
-from export.precisions import Wish
+from export.wish import Wish
 from reid_edge.backends import _processor
 
 
