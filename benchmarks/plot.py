@@ -1,15 +1,16 @@
 """Draw the kept results: every ratio with its range and target, and speed against accuracy.
 
-    python -m benchmarks.plot
+    python -m benchmarks.plot [--results FOLDER]
 
-reads results/*.json and writes results/ratios.png, and results/peers.png where there is a
-results/peers.json.  Needs matplotlib.
+reads the JSON files of each folder in results/, one for each machine, and writes ratios.png beside
+them, and peers.png where there is a peers.json.  Needs matplotlib.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,9 @@ def draw_peers(figures: dict[str, Any], out: Path) -> None:
     """Images/s against mAP of each network, for both batch sizes."""
     pyplot = _pyplot()
     rows = figures["contenders"]
+    # Peers' names begin with what they all share.
+    names = [row["name"] for row in rows if not row["ours"]]
+    shared = os.path.commonprefix(names).rfind("-") + 1
     batches = sorted(rows[0]["images_per_second"], key=int, reverse=True)
     figure, every = pyplot.subplots(
         1, len(batches), figsize=(6.5 * len(batches), 5.5), sharey=True, layout="constrained"
@@ -91,8 +95,7 @@ def draw_peers(figures: dict[str, Any], out: Path) -> None:
             at = (row["images_per_second"][batch], row["mAP"])
             colour = _OURS if row["ours"] else _THEIRS
             axes.plot(*at, "o" if row["ours"] else "s", color=colour)
-            # Peers' names begin with what they all share.
-            name = row["name"] if row["ours"] else row["name"].rpartition("-")[2]
+            name = row["name"] if row["ours"] else row["name"][shared:]
             axes.annotate(
                 f"{name} {row['precision']}",
                 at,
@@ -130,6 +133,11 @@ def draw(folder: Path) -> list[Path]:
     return written
 
 
+def kept() -> list[Path]:
+    """The folders of results that the checkout has."""
+    return sorted(path for path in _RESULTS.iterdir() if path.is_dir())
+
+
 def _files(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(folder.glob("*.json")):
         try:
@@ -147,9 +155,11 @@ def _main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--results", type=Path, default=_RESULTS, metavar="FOLDER")
-    for path in draw(parser.parse_args().results):
-        print(f"wrote {path}")
+    parser.add_argument("--results", type=Path, metavar="FOLDER", help="draw this one alone")
+    given: Path | None = parser.parse_args().results
+    for folder in kept() if given is None else [given]:
+        for path in draw(folder):
+            print(f"wrote {path}")
     return 0
 
 

@@ -40,7 +40,8 @@ def test_every_ratio_is_found_and_nothing_else(tmp_path):
 
 
 def test_kept_results_of_the_checkout_can_be_read():
-    assert plot.ratios(plot._RESULTS)
+    assert plot.kept()
+    assert all(plot.ratios(folder) for folder in plot.kept())
 
 
 def test_pictures_are_drawn(tmp_path):
