@@ -85,7 +85,7 @@ def cpu_precisions() -> tuple[str, ...]:
 
 
 def offered(model: bundle.Bundle) -> tuple[str, ...]:
-    """Which of them a given bundle, perhaps of an older export, has for OpenVINO here."""
+    """Which of fp32 and int8 `ReId` runs from a bundle on this CPU, through OpenVINO."""
     found = []
     for precision in ("fp32", "int8"):
         with contextlib.suppress(PrecisionUnavailableError):

@@ -30,8 +30,9 @@ _PICTURES = 32
 def run(model: str | None = None) -> dict[str, Any]:
     """Images/s of both, and the ratio, of each pair; `model` as `ReId` takes it."""
     loaded = bundle.load(bundle.find(model))
-    pairs = list(_PAIRS if "int8" in offered(loaded) else _PAIRS[:1])
-    if _processor.has_bf16() and loaded.judged_in.get("int8") != "f32":
+    has_int8 = "int8" in offered(loaded)
+    pairs = list(_PAIRS if has_int8 else _PAIRS[:1])
+    if has_int8 and _processor.has_bf16() and loaded.judged_in.get("int8") != "f32":
         pairs.append(_BF16_PAIR)
     in_fp32 = dataclasses.replace(loaded, judged_in={"int8": "f32"})
     started = {

@@ -2,7 +2,7 @@
 
     python -m benchmarks.plot [--results FOLDER]
 
-reads the JSON files of each folder in results/, one for each machine, and writes ratios.png beside
+reads the JSON files of each folder in results/, and writes ratios.png beside
 them, and peers.png where there is a peers.json.  Needs matplotlib.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -83,9 +82,7 @@ def draw_peers(figures: dict[str, Any], out: Path) -> None:
     """Images/s against mAP of each network, for both batch sizes."""
     pyplot = _pyplot()
     rows = figures["contenders"]
-    # Peers' names begin with what they all share.
-    names = [row["name"] for row in rows if not row["ours"]]
-    shared = os.path.commonprefix(names).rfind("-") + 1
+    short = short_names([row["name"] for row in rows if not row["ours"]])
     batches = sorted(rows[0]["images_per_second"], key=int, reverse=True)
     figure, every = pyplot.subplots(
         1, len(batches), figsize=(6.5 * len(batches), 5.5), sharey=True, layout="constrained"
@@ -95,7 +92,7 @@ def draw_peers(figures: dict[str, Any], out: Path) -> None:
             at = (row["images_per_second"][batch], row["mAP"])
             colour = _OURS if row["ours"] else _THEIRS
             axes.plot(*at, "o" if row["ours"] else "s", color=colour)
-            name = row["name"] if row["ours"] else row["name"][shared:]
+            name = short.get(row["name"], row["name"])
             axes.annotate(
                 f"{name} {row['precision']}",
                 at,
@@ -112,6 +109,17 @@ def draw_peers(figures: dict[str, Any], out: Path) -> None:
     every[0].set_ylabel(f"mAP, {figures['dataset']} ({whole})")
     figure.savefig(out, dpi=110)
     pyplot.close(figure)
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Names without the parts, cut at "-", that all of them begin with; the last one stays."""
+    parts = {name: name.split("-") for name in names}
+    shared = 0
+    while all(len(each) > shared + 1 for each in parts.values()) and (
+        len({each[shared] for each in parts.values()}) == 1
+    ):
+        shared += 1
+    return {name: "-".join(each[shared:]) for name, each in parts.items()}
 
 
 def draw(folder: Path) -> list[Path]:

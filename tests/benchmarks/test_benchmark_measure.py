@@ -50,6 +50,15 @@ def test_a_precision_is_compared_where_it_is_offered(monkeypatch, activations, a
     assert _measure.offered(dataclasses.replace(model, activations=activations)) == offered
 
 
+def test_what_the_model_lacks_or_failed_with_is_not_compared(monkeypatch):
+    monkeypatch.setattr(_processor, "has_fast_int8", lambda: True)
+    model = bundle.load(bundle.find("edge-free"))
+    assert _measure.offered(model) == ("fp32", "int8")
+    failed = dataclasses.replace(model, gates={"int8": False})
+    alone = dataclasses.replace(model, graphs={"fp32": model.graph("fp32")})
+    assert _measure.offered(failed) == _measure.offered(alone) == ("fp32",)
+
+
 def test_the_machine_is_described_without_the_system():
     found = _measure.machine()
     assert found["processors"] > 0

@@ -44,6 +44,21 @@ def test_kept_results_of_the_checkout_can_be_read():
     assert all(plot.ratios(folder) for folder in plot.kept())
 
 
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["some-peer-0286", "some-peer-0288"], ["0286", "0288"]),
+        (["some-peer-0286", "some-peer-0286-int8"], ["0286", "0286-int8"]),
+        (["some-peer-02860", "some-peer-02861"], ["02860", "02861"]),
+        (["some-peer-0286-int8"], ["int8"]),
+        (["one", "other"], ["one", "other"]),
+        ([], []),
+    ],
+)
+def test_names_lose_what_all_of_them_begin_with(names, short):
+    assert list(plot.short_names(names).values()) == short
+
+
 def test_pictures_are_drawn(tmp_path):
     pytest.importorskip("matplotlib", reason="needs matplotlib, of the train extra")
     keep(tmp_path, "a", {"missed": {**RATIO, "target": 5.0}, "free": RATIO})

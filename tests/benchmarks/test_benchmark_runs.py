@@ -7,8 +7,9 @@ import importlib
 import numpy as np
 import pytest
 
-from benchmarks import _crops, embed, gallery, pairs, torch_extractor
+from benchmarks import _crops, embed, engines, gallery, pairs, torch_extractor
 from benchmarks._measure import cpu_precisions
+from reid_edge.backends import _processor
 from reid_edge.errors import ReportError, UnknownModelError
 
 
@@ -33,6 +34,15 @@ def test_embed_is_held_against_the_bare_engine():
 def test_an_unknown_model_is_refused(name):
     with pytest.raises(UnknownModelError, match="nobody"):
         importlib.import_module(f"benchmarks.{name}").run(model="nobody")
+
+
+def test_engines_of_a_model_without_int8_are_compared_in_fp32(tiny_folder, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="the comparison needs onnxruntime")
+    monkeypatch.setattr(_processor, "has_bf16", lambda: True)
+    found = engines.run(str(tiny_folder))
+    assert list(found) == [
+        f"openvino fp32 against onnxruntime fp32, batch {size}" for size in (1, 16)
+    ]
 
 
 def test_pairs_of_a_siamese_network_and_of_ours():

@@ -77,7 +77,7 @@ def test_openvino_adds_the_largest_products_up_exactly(size):
 @pytest.mark.skipif(
     _processor.has_fast_int8() or not _processor.has_avx2(), reason="is for AVX2 without VNNI"
 )
-def test_without_the_bound_they_are_cut_off():
+def test_without_the_bound_sums_are_cut_off():
     values = np.full((32, 32, 3, 3), 127, np.int8)
     found = multiplied(values, np.full((1, 32, 5, 5), 255, np.float32))[0, :, 2, 2]
     assert (found < values.astype(int).sum((1, 2, 3)) * 255).all()
