@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_edge import backends, bundle
+from reid_edge.backends import _openvino
 from reid_edge.errors import OptionError
 
 from ._measure import offered
@@ -94,10 +95,8 @@ def peers(
     Raises:
         OptionError: no such file, two of one name, or a network with other inputs and outputs.
     """
-    import openvino
-
     files = ir_files(folders)
-    core = openvino.Core()
+    core = _openvino.load().Core()
     capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     hints = {"fp32": "f32", **({"bf16": "bf16"} if "BF16" in capable else {})}
     found = []
@@ -143,13 +142,12 @@ def _compile(path: Path, hint: str, shape: tuple[int, ...]) -> tuple[Any, Any]:
 
     Conversion and layout are left to OpenVINO.
     """
-    import openvino
-    from openvino import Layout, Type
+    openvino = _openvino.load()
     from openvino.preprocess import PrePostProcessor
 
+    core, nhwc, nchw = openvino.Core(), openvino.Layout("NHWC"), openvino.Layout("NCHW")
     height, width = shape[1:3]
     wanted = f"{path}: is no network of raw BGR pictures (n, 3, {height}, {width})"
-    core = openvino.Core()
     try:
         model = core.read_model(path)
         taken = [port.partial_shape for port in model.inputs]
@@ -159,8 +157,8 @@ def _compile(path: Path, hint: str, shape: tuple[int, ...]) -> tuple[Any, Any]:
         ):
             raise OptionError(f"{wanted}, but of {', '.join(map(str, taken))}; move it elsewhere")
         steps = PrePostProcessor(model)
-        steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
-        steps.input().model().set_layout(Layout("NCHW"))
+        steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(nhwc)
+        steps.input().model().set_layout(nchw)
         model = steps.build()
         model.reshape(list(shape))
         settings = {

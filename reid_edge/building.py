@@ -18,8 +18,8 @@ _DEVICE = re.compile(r"cuda(?::[0-9]{1,3})?")
 
 NO_GPU = (
     "no NVIDIA driver with a GPU was found: engines are built on the GPU that they are for; run "
-    "python -m reid_edge build there (TensorRT-RTX builds without one: --backend tensorrt_rtx "
-    "--target sm86)"
+    "python -m reid_edge build there (TensorRT-RTX builds without one: python -m reid_edge build "
+    "--backend tensorrt_rtx --target sm86)"
 )
 
 

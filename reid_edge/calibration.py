@@ -84,7 +84,8 @@ def cross_fitted_error(
 
 
 def _probabilities(head: CosineHead, cosines: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-(head.scale * cosines + head.bias))))
+    with np.errstate(over="ignore"):  # to 0, as it should
+        return np.asarray(1 / (1 + np.exp(-(head.scale * cosines + head.bias))))
 
 
 def cross_camera_pairs(pids: Ints, camids: Ints) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -130,7 +130,8 @@ def folder(path: str | Path) -> list[Sample]:
         if match is None:
             raise DatasetError(
                 f"{file}: expected a name like 0002_c1s1_000451_03.jpg (PID_cCAM_*); "
-                "rename the file or move it out of the folder"
+                "rename the file or move it out of the folder (pictures without labels, to "
+                "calibrate on, are named by the folder alone, without a layout before it)"
             )
         samples.append(Sample(file, int(match["pid"]), int(match["camid"])))
     return samples

@@ -13,12 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from reid_edge.backends import _openvino
 from reid_edge.errors import ConversionError
 
 from .ir_network import IrNetwork
@@ -96,21 +98,20 @@ def openvino_teacher(path: Path, batch: int = 32) -> Teacher:
 
     BF16 triples the speed of CPUs with AMX and moves these embeddings by a cosine below 1e-3.
     """
-    import openvino as ov
-
-    core = ov.Core()
+    openvino = _openvino.load()
+    core = openvino.Core()
     model = core.read_model(path)
     model.reshape([batch, 3, HEIGHT, WIDTH])
     compiled = core.compile_model(
         model, "CPU", {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "THROUGHPUT"}
     )
-    queue = ov.AsyncInferQueue(compiled)
+    queue = openvino.AsyncInferQueue(compiled)
 
     def embed(pictures: Tensor) -> Tensor:
         bgr = pictures.flip(1).cpu().contiguous().numpy()
         found = np.empty((len(bgr), 256), np.float32)
 
-        def keep(request: ov.InferRequest, start: int) -> None:
+        def keep(request: Any, start: int) -> None:
             stop = min(start + batch, len(bgr))
             found[start:stop] = request.get_output_tensor(0).data[: stop - start]
 

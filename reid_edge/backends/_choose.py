@@ -200,10 +200,15 @@ def _check_verified(bundle: Bundle, graph: str, backend: str, device: str) -> No
             "all the same with allow_unverified=True (--allow-unverified)"
         )
     if graph == "int8" and device == "cpu" and not _gives_int8_as_judged(bundle, backend):
+        if backend != "openvino" and _gives_int8_as_judged(bundle, "openvino"):
+            remedy = "backend='openvino' runs it here"
+        elif _processor.has_avx2():
+            remedy = "export the bundle again for OpenVINO"
+        else:
+            remedy = "it is for Linux on x86 with AVX2"
         raise PrecisionUnavailableError(
-            "int8 was not judged for this CPU: it is for Linux on x86 with VNNI or AMX; through "
-            "OpenVINO, if no older export wrote it, with AVX2 too; use precision='fp32', export "
-            "the bundle again, or run it all the same with allow_unverified=True"
+            f"int8 of model {bundle.name!r} was not judged for {backend} on this CPU: {remedy}; or "
+            "use precision='fp32', or run it all the same with allow_unverified=True"
         )
 
 

@@ -99,20 +99,27 @@ def test_without_vnni_int8_needs_avx2_and_activations_without_a_sign(tiny_bundle
     backends.choose(unsigned, "openvino", "auto", "cpu")
     assert started == [("openvino", "int8", "cpu")] * 2
     # ONNX Runtime adds other products up in 16 bits.
-    with pytest.raises(errors.PrecisionUnavailableError, match="through OpenVINO"):
+    with pytest.raises(errors.PrecisionUnavailableError, match="backend='openvino' runs it here"):
         backends.choose(unsigned, "onnxruntime", "int8", "cpu")
 
 
 @pytest.mark.parametrize(
-    ("activations", "avx2"), [({}, True), ({"int8": "int8"}, True), ({"int8": "uint8"}, False)]
+    ("activations", "avx2", "remedy"),
+    [
+        ({}, True, "export the bundle again"),
+        ({"int8": "int8"}, True, "export the bundle again"),
+        ({"int8": "uint8"}, False, "Linux on x86 with AVX2"),
+    ],
 )
 def test_int8_that_was_not_judged_for_a_cpu_is_refused_with_the_reason(
-    tiny_bundle, started, cuda, activations, avx2
+    tiny_bundle, started, cuda, activations, avx2, remedy
 ):
     cuda(False, fast_int8=False, avx2=avx2)
     graphs = with_graphs(tiny_bundle, "auto", **PASSED)
     found = dataclasses.replace(graphs, activations=activations)
-    with pytest.raises(errors.PrecisionUnavailableError, match="x86 with VNNI or AMX"):
+    with pytest.raises(
+        errors.PrecisionUnavailableError, match=f"not judged for openvino on this CPU: .*{remedy}"
+    ):
         backends.choose(found, precision="int8")
     backends.choose(found, "openvino", "auto", "cpu")
     assert started.pop() == ("openvino", "fp32", "cpu")
