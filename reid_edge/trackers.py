@@ -47,7 +47,7 @@ def cosine_distance(reid: ReId, score: float = 0.5) -> float:
         OptionError: another kind of head, or a score that it never gives.
     """
     head = _cosine_head(reid)
-    if 0 < score < 1:
+    if not isinstance(score, str) and 0 < score < 1:
         distance = 1 - (math.log(score / (1 - score)) - head.bias) / head.scale
         if 0 <= distance <= 2:
             return distance

@@ -164,7 +164,7 @@ def test_a_distance_is_where_people_get_the_score(tiny, score):
     assert tiny.score(a[0], b)[0] == pytest.approx(score, abs=1e-5)
 
 
-@pytest.mark.parametrize("score", [0, 1, -1, 2, float("nan"), 0.96, 1e-5])
+@pytest.mark.parametrize("score", [0, 1, -1, 2, float("nan"), 0.96, 1e-5, "far_1e-2"])
 def test_a_score_that_no_distance_has_is_refused(tiny, score):
     with pytest.raises(errors.OptionError, match=r"take 0\.5, or one of"):
         cosine_distance(tiny, score)

@@ -31,9 +31,9 @@ class OnnxRuntimeBackend:
         try:
             import onnxruntime
         except ImportError as error:
+            package = "onnxruntime" if device == "cpu" else "'reid-edge[cuda]'"
             raise MissingDependencyError(
-                "the onnxruntime backend needs ONNX Runtime: pip install 'reid-edge[cuda]' for "
-                "NVIDIA GPUs, or pip install onnxruntime for the CPU"
+                f"the onnxruntime backend on {device} needs ONNX Runtime: pip install {package}"
             ) from error
         self._bundle = bundle
         content = bundle.graph(graph).read()
@@ -97,7 +97,8 @@ def _providers(onnxruntime: Any, device: str) -> tuple[list[Any], str]:
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         raise MissingDependencyError(
             "this ONNX Runtime was built without CUDA: "
-            "pip uninstall onnxruntime && pip install 'reid-edge[cuda]'"
+            "pip uninstall onnxruntime && pip install 'reid-edge[cuda]', where there is an NVIDIA "
+            "GPU with its driver"
         )
     if hasattr(onnxruntime, "preload_dlls"):
         # Finds CUDA and cuDNN in pip's packages, and prints what it does not find.

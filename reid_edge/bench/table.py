@@ -52,7 +52,10 @@ def show_changes(changes: list[Change], doubts: list[str], console: Console) -> 
             one.ratio,
             f"[{styles[one.verdict]}]{one.told}[/]",
         )
-    console.print(table)
+    if changes:
+        console.print(table)
+    else:
+        console.print("nothing to compare: the earlier report has no figure of these runs")
     for doubt in doubts:
         console.print(_plain(f"warning: {doubt}"), style="yellow")
 

@@ -63,6 +63,13 @@ def test_the_page_with_everything(run, people, tmp_path):
     assert stat.S_IMODE((tmp_path / "a.html").stat().st_mode) == 0o600  # pictures of people
 
 
+def test_reports_without_a_common_figure_are_not_compared_without_a_word(run, tmp_path):
+    run("--scenario", "latency", "--json", tmp_path / "old.json")
+    _, out, _ = run("--scenario", "throughput", "--batch", "2", "--compare", tmp_path / "old.json")
+    assert "nothing to compare" in out
+    assert "compared with the earlier report" not in out
+
+
 def test_pictures_are_in_the_page_only_on_request(run, people, tmp_path):
     arguments = (
         "--dataset",
