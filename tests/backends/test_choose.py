@@ -143,16 +143,17 @@ def test_openvino_on_a_gpu_names_the_backend_to_use(tiny_bundle):
 
 
 @pytest.mark.parametrize(
-    ("name", "advice"),
+    ("name", "device", "advice"),
     [
-        ("openvino", "pip install openvino"),
-        ("onnxruntime", r"pip install 'reid-edge\[cuda\]'"),
+        ("openvino", "cpu", "pip install openvino$"),
+        ("onnxruntime", "cpu", "pip install onnxruntime$"),
+        ("onnxruntime", "cuda", r"pip install 'reid-edge\[cuda\]'$"),
     ],
 )
-def test_a_missing_package_names_what_to_install(tiny_folder, monkeypatch, name, advice):
+def test_a_missing_package_names_what_to_install(tiny_folder, monkeypatch, name, device, advice):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(errors.MissingDependencyError, match=advice):
-        ReId(tiny_folder, backend=name, device="cpu")
+        ReId(tiny_folder, backend=name, device=device)
 
 
 def test_without_openvino_auto_runs_with_onnx_runtime_and_points_at_the_caller(
