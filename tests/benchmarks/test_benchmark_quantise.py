@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import types
 
+import cv2
 import numpy as np
 import openvino
 import pytest
 from openvino import opset13 as ops
-from PIL import Image
 
 from benchmarks import quantise
 from reid_edge.errors import MissingDependencyError, OptionError
@@ -31,7 +31,8 @@ def people(tmp_path):
     folder = tmp_path / "people"
     folder.mkdir()
     for pid in range(3):
-        Image.new("RGB", (20, 40), (200, 100, pid)).save(folder / f"{pid:04d}_c1_1.png")
+        bgr = np.full((40, 20, 3), (pid, 100, 200), np.uint8)
+        assert cv2.imwrite(str(folder / f"{pid:04d}_c1_1.png"), bgr)
     return folder
 
 
