@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_edge import backends, bundle
-from reid_edge.backends import _openvino
+from reid_edge.backends import _openvino_import
 from reid_edge.errors import OptionError
 
 from ._measure import offered
@@ -96,7 +96,7 @@ def peers(
         OptionError: no such file, two of one name, or a network with other inputs and outputs.
     """
     files = ir_files(folders)
-    core = _openvino.load().Core()
+    core = _openvino_import.load().Core()
     capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     hints = {"fp32": "f32", **({"bf16": "bf16"} if "BF16" in capable else {})}
     found = []
@@ -142,7 +142,7 @@ def _compile(path: Path, hint: str, shape: tuple[int, ...]) -> tuple[Any, Any]:
 
     Conversion and layout are left to OpenVINO.
     """
-    openvino = _openvino.load()
+    openvino = _openvino_import.load()
     from openvino.preprocess import PrePostProcessor
 
     core, nhwc, nchw = openvino.Core(), openvino.Layout("NHWC"), openvino.Layout("NCHW")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_edge.backends import _openvino, _processor
+from reid_edge.backends import _openvino_import, _processor
 
 from . import emulation
 
@@ -26,7 +26,7 @@ class Network:
     """
 
     def __init__(self, graph: bytes, inner: Sequence[str] = (), arithmetic: str = "f32") -> None:
-        core = _openvino.load().Core()
+        core = _openvino_import.load().Core()
         model = core.read_model(graph)
         if inner:
             model.add_outputs(list(inner))
@@ -42,7 +42,7 @@ class Network:
 
 def half_precision() -> bool:
     """Whether OpenVINO computes in FP16 on this processor."""
-    return "FP16" in _openvino.load().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "FP16" in _openvino_import.load().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,23 @@
 """Augmentation of a whole batch at once, on whatever device the batch is.
 
 The geometry (the view, jitter like a bad detector's, the resize to the training size) is one
-affine resampling, and the colours are one 3 x 3 matrix per picture; what cameras and people in
-front do to a picture follows (`degrade.py`, `mixing.py`).  All draws come from one generator, so
-that a resumed run goes on with the draws that it would have made.
+affine resampling.  Other surroundings and clothes follow (`novelty.py`), then the camera's and
+the light's colours (`colours.py`), then what stands in front and what small or bad pictures lose
+(`mixing.py`, `degrade.py`).  All draws come from one generator, so that a resumed run goes on
+with the draws that it would have made.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from . import degrade, mixing
-from .draws import Draw, chosen, constant, uniform
+from . import degrade, mixing, novelty
+from .colours import recolour
+from .draws import Draw, constant, uniform
 
 # ImageNet's mean and standard deviation, in 0...255: what every exported graph applies inside.
 MEAN = (123.675, 116.28, 103.53)
@@ -52,6 +53,8 @@ class Augmentation:
     occlude: float = 0.0  # probability of a rectangle out of another picture
     mixup: float = 0.0
     cutmix: float = 0.0
+    dye: float = 0.0  # probability of other colours for the upper or the lower part
+    backdrop: float = 0.0  # probability of another picture's surroundings
 
 
 def normalise(pictures: Tensor) -> Tensor:
@@ -90,18 +93,29 @@ def augment(
         padding_mode="border",
         align_corners=False,
     )
+    x = novelty.backdrop(x, draw, settings.backdrop)
+    x, own = novelty.dye(x, draw, settings.dye)
     x = degrade.halve(x, draw, settings.coarse)
-    x = _recolour(x, draw, settings).clamp_(0, 255)
+    x = recolour(
+        x,
+        draw,
+        brightness=settings.brightness,
+        contrast=settings.contrast,
+        saturation=settings.saturation,
+        tint=settings.tint,
+        hue=settings.hue,
+        grey=settings.grey,
+    ).clamp_(0, 255)
     if settings.gamma:
         exponent = (draw(len(x), 1, 1, 1) * settings.gamma).exp()
         x = (x / 255).pow_(exponent).mul_(255)
     mixing.occlude(x, draw, settings.occlude, settings.erase_area)
-    x, own = mixing.mix(x, draw, settings.mixup, settings.cutmix)
+    x, unmixed = mixing.mix(x, draw, settings.mixup, settings.cutmix)
     x = degrade.blur(x, draw, settings.blur)
     x = degrade.rescale(x, draw, settings.rescale, settings.compress)
     x = degrade.add_noise(x, draw, settings.noise)
     mixing.erase(x, draw, settings.erase, settings.erase_area, MEAN, STD)
-    return x.clamp_(0, 255), own
+    return x.clamp_(0, 255), own & unmixed
 
 
 def _grid(
@@ -128,30 +142,3 @@ def _grid(
         1,
     )
     return functional.affine_grid(theta, [count, 3, height, width], align_corners=False)
-
-
-def _recolour(x: Tensor, draw: Draw, settings: Augmentation) -> Tensor:
-    """Brightness, contrast, saturation, hue and a tint: other cameras and other light.
-
-    All of them are affine in a pixel's colour, so one matrix per picture does them.
-    """
-    count = len(x)
-    gain = 1 + draw(count, 1, 1, 1) * settings.brightness
-    gain = gain * (1 + draw(count, 3, 1, 1) * settings.tint)
-    contrast = 1 + draw(count, 1, 1, 1) * settings.contrast
-    saturation = 1 + draw(count, 1, 1, 1) * settings.saturation
-    angle = torch.zeros(1, 1, 1, device=x.device)
-    if settings.hue:
-        angle = draw(count, 1, 1) * settings.hue
-    if settings.grey:
-        # Not by indexing, for which a GPU would be waited for.
-        saturation.index_fill_(0, draw.place(chosen(draw, count, settings.grey)), 0)
-    grey = torch.full((3, 3), 1 / 3, device=x.device)
-    # The rotation about the grey axis, in Rodrigues' form, on the part of a colour off that axis.
-    turn = constant(((0, -1, 1), (1, 0, -1), (-1, 1, 0)), x.device) / math.sqrt(3)
-    off_axis = angle.cos() * (torch.eye(3, device=x.device) - grey) + angle.sin() * turn
-    matrix = gain.view(count, 3, 1) * (grey + saturation.view(count, 1, 1) * off_axis)
-    contrast = contrast.view(count, 1, 1)
-    mean = x.mean((1, 2, 3)).view(count, 1, 1) * (1 - contrast)
-    bias = matrix.sum(2, keepdim=True) * mean
-    return torch.baddbmm(bias, matrix * contrast, x.flatten(2)).view_as(x)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reid_edge.backends import _openvino
+from reid_edge.backends import _openvino_import
 from reid_edge.errors import ConversionError
 
 from .ir_network import IrNetwork
@@ -98,7 +98,7 @@ def openvino_teacher(path: Path, batch: int = 32) -> Teacher:
 
     BF16 triples the speed of CPUs with AMX and moves these embeddings by a cosine below 1e-3.
     """
-    openvino = _openvino.load()
+    openvino = _openvino_import.load()
     core = openvino.Core()
     model = core.read_model(path)
     model.reshape([batch, 3, HEIGHT, WIDTH])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..bundle import Bundle
 from ..errors import BackendError, BundleGraphError, ClosedError, MissingDependencyError
-from . import _openvino, _processor
+from . import _openvino_import, _processor
 from ._protocol import Fill, Port, check_ports, embed_in_parts
 
 _TYPES = {"u8": "uint8", "f32": "float32"}
@@ -27,7 +27,7 @@ class OpenVinoBackend:
 
     def __init__(self, bundle: Bundle, graph: str) -> None:
         try:
-            openvino = _openvino.load()
+            openvino = _openvino_import.load()
         except ImportError as error:
             raise MissingDependencyError(
                 "the openvino backend needs the openvino package: pip install openvino"

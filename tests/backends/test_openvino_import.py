@@ -20,10 +20,10 @@ class Telemetry:
 """
 _SCRIPT = """
 import sys
-from reid_edge.backends import _openvino
+from reid_edge.backends import _openvino_import
 {before}
-openvino = _openvino.load()
-assert _openvino.load() is openvino is sys.modules["openvino"]
+openvino = _openvino_import.load()
+assert _openvino_import.load() is openvino is sys.modules["openvino"]
 print(openvino.Core().available_devices, {after})
 """
 

@@ -8,7 +8,7 @@ from training.draws import constant, uniform
 STRONG = Augmentation(
     **dict.fromkeys(("stretch", "hue", "gamma"), 0.3),
     **dict.fromkeys(("coarse", "erase", "grey", "blur", "rescale", "compress"), 0.5),
-    **dict.fromkeys(("noise", "occlude", "mixup", "cutmix"), 0.4),
+    **dict.fromkeys(("noise", "occlude", "mixup", "cutmix", "dye", "backdrop"), 0.4),
 )
 
 
