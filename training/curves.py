@@ -8,6 +8,7 @@ from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+from . import losses
 from .recipe import Recipe
 
 
@@ -17,9 +18,10 @@ def write(history: list[dict[str, float]], recipe: Recipe, out: Path) -> None:
 
     (out / "curves.json").write_text(json.dumps(history, indent=1) + "\n")
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    steps = [point["step"] for point in history]
-    for name in recipe.weights:
-        left.plot(steps, [point[name] for point in history], label=name)
+    for name in losses.NAMES:
+        asked = [point for point in history if name in point]  # not in every stage
+        if asked:
+            left.plot([point["step"] for point in asked], [p[name] for p in asked], label=name)
     left.set(title="training losses", xlabel="step", yscale="log")
     for name, label in (
         ("rank1", "held-out people: rank-1"),

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+NAMES = ("embedding", "similarity", "identity", "triplet", "circle")
+"""What a recipe's `weights` may hold; what it leaves out has no weight."""
+
 
 def embedding_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean of 1 - cosine between the student's and the teacher's embedding of the same view."""
@@ -29,6 +32,22 @@ def batch_hard_triplet(embeddings: Tensor, labels: Tensor, margin: float = 0.3) 
     farthest = distance.masked_fill(~same, 0).amax(1)
     nearest = distance.masked_fill(same, 4).amin(1)
     return functional.relu(farthest - nearest + margin).mean()
+
+
+def circle(embeddings: Tensor, labels: Tensor, margin: float = 0.25, scale: float = 64.0) -> Tensor:
+    """Circle loss (Sun et al., CVPR 2020, equation 6) on cosines, mean over the batch.
+
+    Each picture against all others; the farther a pair is from where it should be, the harder it
+    is pulled.  Values are of the order of `scale`: a weight of 0.05 matches triplets of 0.5.
+    """
+    cosines = embeddings @ embeddings.T
+    same = labels[:, None] == labels[None]
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    pull = (1 + margin - cosines.detach()).clamp(min=0)
+    push = (cosines.detach() + margin).clamp(min=0)
+    positive = (-scale * pull * (cosines - (1 - margin))).masked_fill(~same | itself, -1e4)
+    negative = (scale * push * (cosines - margin)).masked_fill(same, -1e4)
+    return functional.softplus(positive.logsumexp(1) + negative.logsumexp(1)).mean()
 
 
 class CosineClassifier(nn.Module):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from . import losses
 from .augment import Augmentation
 from .model import Architecture
 
@@ -42,6 +43,7 @@ class Stage:
             raise ValueError(f"a stage's echo is a whole number from 1 on, not {self.echo!r}")
         if self.echo > 1 and self.teacher != "loop":
             raise ValueError("only a stage whose teacher is 'loop' can echo its batches")
+        _check_weights(self.weights or {})
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Stage:
@@ -75,6 +77,9 @@ class Recipe:
     """How many teachers there are; the student's embedding has 256 numbers each, or a head each."""
     settling: int = 0
     """Batches of unchanged pictures on which batch norms are estimated anew at the end."""
+
+    def __post_init__(self) -> None:
+        _check_weights(self.weights)
 
     @classmethod
     def load(cls, path: Path) -> Recipe:
@@ -114,3 +119,9 @@ class Recipe:
             return replace(stage, steps=steps, warmup=warmup)
 
         return replace(self, stages=tuple(map(scale, self.stages)))
+
+
+def _check_weights(weights: dict[str, float]) -> None:
+    unknown = sorted(weights.keys() - set(losses.NAMES))
+    if unknown:
+        raise ValueError(f"no losses {', '.join(unknown)}; there are {', '.join(losses.NAMES)}")

@@ -232,7 +232,10 @@ class Trainer:
         parts["identity"], accuracy = self.classifier(embeddings, labels)
         parts["triplet"] = losses.batch_hard_triplet(embeddings, labels)
         weights = stage.weights or self.recipe.weights
-        total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+        if weights.get("circle"):
+            parts["circle"] = losses.circle(embeddings, labels)
+        weighed = [weights.get(name, 0.0) * part for name, part in parts.items()]
+        total = torch.stack(weighed).sum()
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,10 @@ def test_an_unknown_field_is_refused(tmp_path):
     path.write_text(json.dumps({**values, "leraning_rate": 1}))
     with pytest.raises(TypeError, match="leraning_rate"):
         Recipe.load(path)
+
+
+def test_a_loss_that_does_not_exist_is_refused(recipe):
+    with pytest.raises(ValueError, match=r"no losses circel; there are .*circle"):
+        replace(recipe, weights={"embedding": 1.0, "circel": 0.05})
+    with pytest.raises(ValueError, match="tripplet"):
+        replace(recipe.stages[0], weights={"tripplet": 0.5})

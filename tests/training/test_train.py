@@ -49,6 +49,19 @@ def test_the_end_leaves_curves_as_json_and_picture(recipe, prepared, tmp_path):
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_stage_may_ask_for_circle_loss_instead_of_triplets(recipe, prepared, tmp_path):
+    first = replace(recipe.stages[0], weights={"embedding": 1.0, "circle": 0.05})
+    recipe = replace(recipe, stages=(first, recipe.stages[1]))
+    run = trainer(recipe, prepared, tmp_path)
+    before = run.classifier.weight.clone()
+    parts = run.train_step()
+    assert parts.keys() == {"embedding", "similarity", "identity", "triplet", "circle"}
+    assert parts["circle"] > 0
+    assert (run.classifier.weight / before).std() < 1e-4  # decayed alone: nobody asks who it is
+    run.step = first.steps
+    assert "circle" not in run.train_step()
+
+
 def test_settling_takes_the_batch_norms_of_unchanged_pictures(recipe, prepared, tmp_path):
     """Trained on pictures hidden for the most part, its first norm must still fit whole ones."""
     hidden = Augmentation(erase=1.0, erase_area=(0.8, 0.8))
