@@ -22,14 +22,14 @@ weights only), a .safetensors checkpoint of training/, or the folder of a bundle
 command wrote, such as the shipped reid_edge/models/edge: its fp32 graph is read, and its
 description carried over.  No code in them is ever run.
 
-int8 writes two graphs: int8 (FP32 around it, for CPUs) and int8_fp16 (for TensorRT).  It is
+int8 writes two graphs: int8 (FP32 or BF16 around it, for CPUs) and int8_fp16 (for TensorRT).  It is
 calibrated on real pictures, and each graph's accuracy is held against fp32's; bundle.json
 records the outcome, and a graph that fails is marked unusable.
 """
 _EPILOG = """\
 examples:
   python -m export --weights model_heavy_89acc.h5 --out bundles/heavy
-  python -m export --weights runs/edge/final.safetensors --out bundles/edge --name edge
+  python -m export --weights training/weights/edge.safetensors --out bundles/edge --name edge
   python -m export --weights reid_edge/models/edge --out bundles/mine \\
       --precision fp16 int8 --calibration crops/ --gate folder:labelled/
 """

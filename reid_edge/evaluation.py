@@ -62,7 +62,7 @@ def evaluate(
 
     Raises:
         ImageFileError: a picture that can't be read; it is named.
-        InputError: no query has a match from another camera.
+        InputError: a picture too small, or no query has a match from another camera.
     """
     query = embed_files(reid, test.query, advance)
     gallery = embed_files(reid, test.gallery, advance)

@@ -157,6 +157,7 @@ class ReId:
         Raises:
             EmptyInputError: no path.
             ImageFileError: a file that can't be read as a picture; it is named.
+            ImageSizeError: a picture with a side under 2 pixels.
             BackendError: the engine failed.
         """
         if isinstance(paths, (str, Path)):

@@ -100,10 +100,10 @@ class BoxMotEmbedder(_Embedder):
             img: uint8 (H, W, 3), BGR.
 
         Returns:
-            float32 (n, d), of unit length, in the order of the boxes.
+            float32 (n, d), of unit length, in the order of the boxes; n may be 0.
 
         Raises:
-            BoxError: oriented boxes (5, 7 or 9 columns), or no boxes at all.
+            BoxError: oriented boxes (5, 7 or 9 columns), or what are no boxes.
             InputError, BackendError: as `ReId.embed`.
         """
         boxes = np.asarray(xyxys)
@@ -199,7 +199,7 @@ def embed_detections(
         and merges the embeddings with them.
 
     Raises:
-        BoxError: detections that hold nothing, which its `indices` name; or no detections at all.
+        BoxError: detections that hold nothing, which its `indices` name; or what is no Detections.
         InputError, BackendError: as `ReId.embed`.
     """
     if not dataclasses.is_dataclass(detections) or not hasattr(detections, "xyxy"):

@@ -155,7 +155,7 @@ def graph_for(
 
 
 def _graph_name(precision: str, backend: str) -> str:
-    """TensorRT takes INT8 with FP16 around it, CPUs with FP32."""
+    """TensorRT takes INT8 with FP16 around it, CPUs with FP32 or BF16."""
     on_tensorrt = backend in ("tensorrt", "tensorrt_rtx")
     return "int8_fp16" if precision == "int8" and on_tensorrt else precision
 

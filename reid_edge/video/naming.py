@@ -23,7 +23,7 @@ class Names:
     Args:
         gallery: of the same model as the embeddings.
         fpir: how many single pictures of people whom it does not know may be given a name,
-            0...0.5; of tracks it is more (docs/video.md).
+            1e-9...0.5; of tracks it is more (docs/video.md).
     """
 
     def __init__(self, gallery: Gallery, fpir: float) -> None:

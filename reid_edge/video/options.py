@@ -29,7 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="RATE",
         help="with --gallery: false-positive identification rate of single pictures (0.01); of "
-        "tracks, some four times as many strangers are named, see docs/video.md",
+        "tracks, five to six times as many strangers are named, see docs/video.md",
     )
     option(
         "--association",
