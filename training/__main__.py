@@ -135,6 +135,14 @@ def _light(arguments: argparse.Namespace) -> None:
     print(f"wrote {arguments.out} ({arguments.out.stat().st_size / 2**20:.1f} MiB)")
 
 
+def _soup(arguments: argparse.Namespace) -> None:
+    from . import soup
+
+    out = arguments.out / "checkpoint.pt"
+    soup.write([run / "checkpoint.pt" for run in arguments.run_folders], out)
+    print(f"wrote {out}, to be published with --run {arguments.out}")
+
+
 def _validate(arguments: argparse.Namespace) -> None:
     from .recipe import Recipe
     from .sets import PreparedSet
@@ -209,6 +217,13 @@ def _parser() -> argparse.ArgumentParser:
     light.add_argument("--run", type=Path, required=True, dest="run_folder", help="train's --out")
     light.add_argument("--out", type=Path, required=True, help="the file to write")
     light.add_argument("--average-only", action="store_true", help="what publish needs, no more")
+
+    soup = commands.add_parser("soup", help="the mean of runs that began with the same weights")
+    soup.set_defaults(run=_soup)
+    soup.add_argument(
+        "--run", type=Path, required=True, action="append", dest="run_folders", help="each --out"
+    )
+    soup.add_argument("--out", type=Path, required=True, help="the folder to publish as a run")
 
     validate = commands.add_parser("validate", help="retrieval in a source that was left out")
     validate.set_defaults(run=_validate)

@@ -1,0 +1,61 @@
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the train extra is not installed")
+pytest.importorskip("matplotlib", reason="the train extra is not installed")
+
+from training.__main__ import main
+from training.publish import published
+from training.sets import PreparedSet
+from training.train import Trainer
+
+
+@pytest.fixture
+def runs(recipe, prepared, tmp_path):
+    """Two short runs, of different seeds."""
+    sets = [PreparedSet.open(prepared / name) for name in ("train", "held_out")]
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for seed, folder in enumerate(folders):
+        run = Trainer(replace(recipe, seed=seed), *sets, folder)
+        while run.step < 2:
+            run.run(stop_after=0)
+    return folders
+
+
+def soup(out, *runs):
+    return main(["soup", *(f"--run={run}" for run in runs), "--out", str(out)])
+
+
+def load(folder):
+    return torch.load(folder / "checkpoint.pt", weights_only=True)
+
+
+def test_a_soup_is_the_mean_of_the_averages_and_can_be_published(runs, tmp_path):
+    assert soup(tmp_path / "soup", *runs) == 0
+    a, b, mean = (load(folder)["average"] for folder in (*runs, tmp_path / "soup"))
+    for name, value in mean.items():
+        expected = (a[name] + b[name]) / 2 if value.is_floating_point() else a[name]
+        torch.testing.assert_close(value, expected)
+    assert any(not torch.equal(mean[name], a[name]) for name in mean)
+    assert published(mean)
+
+
+def test_a_soup_is_no_run_to_go_on_with(runs, recipe, prepared, tmp_path):
+    soup(tmp_path / "soup", *runs)
+    sets = [PreparedSet.open(prepared / name) for name in ("train", "held_out")]
+    with pytest.raises(SystemExit, match="averaged weights only"):
+        Trainer(recipe, *sets, tmp_path / "soup").resume()
+
+
+def test_what_has_no_mean_is_refused(runs, tmp_path):
+    with pytest.raises(SystemExit, match="two runs or more"):
+        soup(tmp_path / "soup", runs[0])
+    with pytest.raises(SystemExit, match="train first"):
+        soup(tmp_path / "soup", runs[0], tmp_path / "none")
+    other = load(runs[1])
+    other["architecture"]["stem"] += 1
+    torch.save(other, runs[1] / "checkpoint.pt")
+    with pytest.raises(SystemExit, match="different architectures"):
+        soup(tmp_path / "soup", *runs)
+    assert not (tmp_path / "soup").exists()
