@@ -35,8 +35,8 @@ class Camera:
         quality: of its JPEG.
         zoom: how much wider than the person the detector cuts, as a fraction.
         aspect: how much wider it cuts than it is high.
-        shift: how far above the person it cuts, in heights.
-        tilt: how much narrower legs are than shoulders, seen from above.
+        shift: how far below the person it cuts, in heights.
+        tilt: how much wider legs are than shoulders; below 0 it is seen from above.
     """
 
     colours: NDArray[np.float32]
@@ -100,7 +100,7 @@ class Camera:
         width, height = self.height // 2, self.height
         shown = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
         matrix = cv2.getPerspectiveTransform(shown, taken)
-        flags = cv2.INTER_AREA | cv2.WARP_INVERSE_MAP
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP  # no area in a warp: small ones alias
         cut = cv2.warpPerspective(
             picture, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
         )

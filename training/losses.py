@@ -38,7 +38,7 @@ def circle(embeddings: Tensor, labels: Tensor, margin: float = 0.25, scale: floa
     """Circle loss (Sun et al., CVPR 2020, equation 6) on cosines, mean over the batch.
 
     Each picture against all others; the farther a pair is from where it should be, the harder it
-    is pulled.  Values are of the order of `scale`: a weight of 0.05 matches triplets of 0.5.
+    is pulled.  Values are of the order of `scale`.
     """
     cosines = embeddings @ embeddings.T
     same = labels[:, None] == labels[None]
