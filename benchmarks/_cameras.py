@@ -97,11 +97,16 @@ class Camera:
         corners = corners * (wide, high) + (2 * across, 2 * down)
         rows, columns = picture.shape[:2]
         taken = ((corners + 1) / 2 * (columns, rows)).astype(np.float32)
-        width, height = self.height // 2, self.height
+        # A warp has no mean over areas, so it keeps the picture's size, and shrinking comes after.
+        height = max(rows, self.height)
+        width = max(columns, self.height // 2)
         shown = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-        matrix = cv2.getPerspectiveTransform(shown, taken)
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP  # no area in a warp: small ones alias
         cut = cv2.warpPerspective(
-            picture, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+            picture,
+            cv2.getPerspectiveTransform(shown, taken),
+            (width, height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
         )
-        return np.asarray(cut, np.uint8)
+        small = cv2.resize(cut, (self.height // 2, self.height), interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.uint8)

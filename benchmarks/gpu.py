@@ -1,10 +1,8 @@
-"""TensorRT on an NVIDIA GPU: images/s by batch, and where a batch's time goes.
-
-Needs a GPU; not run on one yet.
-"""
+"""TensorRT on an NVIDIA GPU: images/s by batch, and where a batch's time goes."""
 
 from __future__ import annotations
 
+import argparse
 import functools
 import statistics
 from typing import Any
@@ -20,32 +18,36 @@ _BATCHES = (1, 2, 4, 8, 16, 32)
 _ROUNDS = 50
 
 
-def run() -> dict[str, Any]:
+def run(backend: str) -> dict[str, Any]:
     """For each precision and batch: images/s end to end, and milliseconds of each stage."""
     model = bundle.load(bundle.find(None))
     rng = np.random.default_rng(0)
     figures: dict[str, Any] = {}
     for precision in ("fp32", "fp16", "int8"):
-        backend = backends.choose(model, "tensorrt", precision, allow_unverified=True)
-        assert isinstance(backend, TensorRtBackend)
-        figures["device"] = backend.device
+        engine = backends.choose(model, backend, precision, allow_unverified=True)
+        assert isinstance(engine, TensorRtBackend)
+        figures["device"] = engine.device
         for size in _BATCHES:
             batch = rng.integers(0, 256, (size, model.height, model.width, 3), np.uint8)
-            backend.run(batch)  # warm-up
+            engine.run(batch)  # warm-up
             whole = statistics.median(
-                seconds(functools.partial(backend.run, batch)) for _ in range(_ROUNDS)
+                seconds(functools.partial(engine.run, batch)) for _ in range(_ROUNDS)
             )
-            stages = [backend.stages(size) for _ in range(_ROUNDS)]
-            figures[f"{backend.precision}, batch {size}"] = {
+            stages = [engine.stages(size) for _ in range(_ROUNDS)]
+            figures[f"{engine.precision}, batch {size}"] = {
                 "images_per_second": size / whole,
                 **{
                     f"{name}_milliseconds": statistics.median(stage[name] for stage in stages)
                     for name in stages[0]
                 },
             }
-        backend.close()
+        engine.close()
     return figures
 
 
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend", choices=("tensorrt", "tensorrt_rtx"), default="tensorrt")
+
+
 if __name__ == "__main__":
-    report(__doc__, run)
+    report(__doc__, run, _options)

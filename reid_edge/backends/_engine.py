@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from . import _cuda
 from .tensorrt import TensorRtBackend
 
 MODULES = ("tensorrt", "tensorrt_rtx")
+_TARGET = re.compile("SM([0-9]+)([0-9])")
 _OLDEST = {"tensorrt": (10, 3), "tensorrt_rtx": (1, 4)}
 _EXTRAS = {
     "tensorrt": "pip install 'reid-edge[tensorrt]'; on a Jetson it comes with JetPack: make the "
@@ -109,12 +111,26 @@ def aimed(trt: Any, info: _cuda.GpuInfo, build: BuildOptions) -> BuildOptions:
     """The options with TensorRT-RTX's target: the GPU that is there, where it has that target.
 
     RTX plans are built for a compute capability, so one that was built ahead of time serves.
+
+    Raises:
+        BackendError: a GPU that TensorRT-RTX builds for and does not run on, such as an H200.
     """
     if not engines.is_rtx(trt) or build.target is not None:
         return build
-    major, minor = info.compute_capability
-    known = hasattr(trt.ComputeCapability, f"SM{major}{minor}")
-    return replace(build, target=info.compute_capability if known else None)
+    names = map(_TARGET.fullmatch, dir(trt.ComputeCapability))
+    targets = sorted((int(name[1]), int(name[2])) for name in names if name)
+    if info.compute_capability in targets:
+        return replace(build, target=info.compute_capability)
+    # It serves those to come after its newest target, but none that it has left out.
+    if info.compute_capability < targets[-1]:
+        served = ", ".join(f"{major}.{minor}" for major, minor in targets)
+        here = ".".join(map(str, info.compute_capability))
+        raise BackendError(
+            f"TensorRT-RTX {trt.__version__} does not run on this GPU ({info.name}, compute "
+            f"capability {here}), but on {served} and later; use backend 'tensorrt' or "
+            "'onnxruntime'"
+        )
+    return build
 
 
 def describe(

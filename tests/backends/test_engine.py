@@ -217,7 +217,18 @@ def test_an_rtx_plan_built_ahead_of_time_serves_the_gpu_later(rtx, full_bundle, 
     assert len(rtx.world.builds) == 1
 
 
-def test_a_gpu_that_rtx_has_no_target_for_is_left_to_rtx(rtx, full_bundle, engine_dir, gpu):
-    gpu.info = dataclasses.replace(gpu.info, compute_capability=(9, 0))
+def test_a_gpu_newer_than_all_targets_is_left_to_rtx(rtx, full_bundle, engine_dir, gpu):
+    gpu.info = dataclasses.replace(gpu.info, compute_capability=(13, 0))
     _engine.start("tensorrt_rtx", full_bundle, "fp16", "cuda", EngineOptions(engine_dir)).close()
     assert not hasattr(rtx.world, "aimed")
+
+
+@pytest.mark.parametrize("capability", [(7, 0), (8, 0)])
+def test_a_gpu_that_rtx_left_out_is_refused_before_anything_is_built(
+    rtx, full_bundle, engine_dir, gpu, capability
+):
+    gpu.info = dataclasses.replace(gpu.info, compute_capability=capability)
+    options = EngineOptions(engine_dir)
+    with pytest.raises(errors.BackendError, match=r"does not run on this GPU .* but on 8\.6, 8\.7"):
+        _engine.start("tensorrt_rtx", full_bundle, "fp16", "cuda", options)
+    assert rtx.world.builds == []
