@@ -39,8 +39,9 @@ def test_a_shipped_model_is_whole(name):
         assert hashlib.sha256(graph.read()).hexdigest() == graph.sha256
 
 
-def test_the_default_model_was_exported_from_the_weights_in_the_checkout():
-    described = json.loads((bundle.find(None) / "bundle.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", MODELS)
+def test_a_shipped_model_was_exported_from_the_weights_in_the_checkout(name):
+    described = json.loads((bundle.find(name) / "bundle.json").read_text(encoding="utf-8"))
     weights = README.parent / "training" / "weights" / described["source"]["file"]
     assert hashlib.sha256(weights.read_bytes()).hexdigest() == described["source"]["sha256"]
 

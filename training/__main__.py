@@ -144,18 +144,18 @@ def _soup(arguments: argparse.Namespace) -> None:
 
 
 def _validate(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from . import validation
     from .recipe import Recipe
     from .sets import PreparedSet
-    from .train import Trainer
 
     recipe = Recipe.load(arguments.recipe)
-    data = PreparedSet.open(arguments.data / "train")
-    unseen = data.of(arguments.source, arguments.people)
-    trainer = Trainer(recipe, data, unseen, arguments.run_folder, teacher=None)
-    if not trainer.resume():
-        raise SystemExit(f"{trainer.checkpoint_path} is not there: train first")
-    stage = recipe.stages[recipe.stage_of(max(0, trainer.step - 1))[0]]
-    found = trainer.validate(unseen, stage.height, stage.width)
+    unseen = PreparedSet.open(arguments.data / "train").of(arguments.source, arguments.people)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network, step = validation.averaged(arguments.run_folder / "checkpoint.pt", device)
+    stage = recipe.stages[recipe.stage_of(max(0, step - 1))[0]]
+    found = validation.retrieval(network, unseen, stage.height, stage.width, device)
     print(f"{len(unseen.pids)} pictures: rank-1 {found.rank1:.3f}, mAP {found.mean_ap:.3f}")
 
 

@@ -82,7 +82,7 @@ def augment(
 
     Returns:
         float32 (n, 3, h, w) RGB in 0...255, and bool (n,) on the CPU: whether the picture still
-        shows one person only, its own.
+        shows its own person only, in their own clothes.
     """
     draw = uniform(generator, images.device)
     x = images.permute(0, 3, 1, 2).float()

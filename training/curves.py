@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -18,21 +19,19 @@ def write(history: list[dict[str, float]], recipe: Recipe, out: Path) -> None:
 
     (out / "curves.json").write_text(json.dumps(history, indent=1) + "\n")
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    steps = [point["step"] for point in history]
     for name in losses.NAMES:
-        asked = [point for point in history if name in point]  # not in every stage
-        if asked:
-            left.plot([point["step"] for point in asked], [p[name] for p in asked], label=name)
+        # A loss that a stage lacks, or a figure that an earlier run lacked, is a gap in its line.
+        values = [point.get(name, math.nan) for point in history]
+        if not all(map(math.isnan, values)):
+            left.plot(steps, values, label=name)
     left.set(title="training losses", xlabel="step", yscale="log")
     for name, label in (
         ("rank1", "held-out people: rank-1"),
         ("mAP", "held-out people: mAP"),
         ("train_accuracy", "training people: identity, augmented"),
     ):
-        # Runs begun before there was one have it from some step on.
-        known = [point for point in history if name in point]
-        right.plot(
-            [point["step"] for point in known], [point[name] for point in known], label=label
-        )
+        right.plot(steps, [point.get(name, math.nan) for point in history], label=label)
     right.set(title="accuracy", xlabel="step", ylim=(0, 1))
     edge = 0
     for stage in recipe.stages[:-1]:

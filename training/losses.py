@@ -38,7 +38,16 @@ def circle(embeddings: Tensor, labels: Tensor, margin: float = 0.25, scale: floa
     """Circle loss (Sun et al., CVPR 2020, equation 6) on cosines, mean over the batch.
 
     Each picture against all others; the farther a pair is from where it should be, the harder it
-    is pulled.  Values are of the order of `scale`.
+    is pulled together or pushed apart.
+
+    Args:
+        embeddings: float (n, d), of unit norm.
+        labels: int64 (n,), whose picture each is.
+        margin: m of the paper: cosines of one person are wanted above 1 - m, others' below m.
+        scale: gamma of the paper; the loss is of its order.
+
+    Returns:
+        A scalar, 0 or more.
     """
     cosines = embeddings @ embeddings.T
     same = labels[:, None] == labels[None]

@@ -20,8 +20,13 @@ from .draws import Draw, between, chosen
 def dye(x: Tensor, draw: Draw, probability: float) -> tuple[Tensor, Tensor]:
     """Give some pictures' upper or lower part other colours, any hue.
 
+    Args:
+        x: float32 (n, 3, h, w) in 0...255; not changed.
+        draw: the source of all draws.
+        probability: that a picture is dyed, 0...1; the batch's first never is.
+
     Returns:
-        The batch, and bool (n,) on the CPU: who still wears their own clothes.
+        The batch, in 0...255, and bool (n,) on the CPU: who still wears their own clothes.
     """
     own = torch.ones(len(x), dtype=torch.bool)
     rows = chosen(draw, len(x), probability)
@@ -43,7 +48,18 @@ def dye(x: Tensor, draw: Draw, probability: float) -> tuple[Tensor, Tensor]:
 
 
 def backdrop(x: Tensor, draw: Draw, probability: float) -> Tensor:
-    """Put some pictures' middle, where the person is, into another picture's surroundings."""
+    """Put some pictures' middle, where the person is, into another picture's surroundings.
+
+    The person stays, and so does the label.
+
+    Args:
+        x: float32 (n, 3, h, w) in 0...255; not changed.
+        draw: the source of all draws.
+        probability: that a picture is changed, 0...1; a few get their own surroundings back.
+
+    Returns:
+        The batch, in 0...255.
+    """
     rows = chosen(draw, len(x), probability)
     if not len(rows):
         return x

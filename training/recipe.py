@@ -43,7 +43,8 @@ class Stage:
             raise ValueError(f"a stage's echo is a whole number from 1 on, not {self.echo!r}")
         if self.echo > 1 and self.teacher != "loop":
             raise ValueError("only a stage whose teacher is 'loop' can echo its batches")
-        _check_weights(self.weights or {})
+        if self.weights is not None:
+            _check_weights(self.weights)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Stage:
@@ -125,3 +126,7 @@ def _check_weights(weights: dict[str, float]) -> None:
     unknown = sorted(weights.keys() - set(losses.NAMES))
     if unknown:
         raise ValueError(f"no losses {', '.join(unknown)}; there are {', '.join(losses.NAMES)}")
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights.values()):
+        raise ValueError(f"loss weights are numbers from 0 on, not {weights}")
+    if not any(weights.values()):
+        raise ValueError("a loss with a weight above 0 is needed, or nothing is learnt")

@@ -2,11 +2,13 @@
 
 Runs that start from one point and differ in seed or augmentation lie in one basin, and the mean
 of their weights is often better than each, on other data above all (Wortsman et al., "Model
-soups", ICML 2022).  Of runs from different random weights the mean is nothing.
+soups", ICML 2022).  Of runs from different random weights the mean is nothing.  The statistics of
+batch norms are averaged like weights, which is right as long as the runs are close.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,15 @@ def write(checkpoints: Sequence[Path], out: Path) -> None:
         out: the file to write; its folder is made.
 
     Raises:
-        SystemExit: fewer than two, one is missing, or they hold different architectures.
+        SystemExit: fewer than two, one is missing or named twice, they hold different
+            architectures, or `out` is there already.
     """
     if len(checkpoints) < 2:
         raise SystemExit("a soup is of two runs or more: name several --run")
+    if len({path.resolve() for path in checkpoints}) < len(checkpoints):
+        raise SystemExit("a run is named twice; it would count twice in the mean")
+    if out.exists():
+        raise SystemExit(f"{out} is there already: give an --out that holds no run")
     states = [_load(path) for path in checkpoints]
     architecture = states[0]["architecture"]
     if any(state["architecture"] != architecture for state in states):
@@ -34,7 +41,10 @@ def write(checkpoints: Sequence[Path], out: Path) -> None:
     mean = {name: _mean([each[name] for each in averages]) for name in averages[0]}
     step = max(state["step"] for state in states)
     out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"architecture": architecture, "step": step, "history": [], "average": mean}, out)
+    partial = out.with_suffix(".partial")
+    state = {"architecture": architecture, "step": step, "history": [], "average": mean}
+    torch.save(state, partial)
+    os.replace(partial, out)
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -33,7 +33,8 @@ VALIDATE_EVERY = 1000
 
 _WHOLE = np.array([0, 0, 1, 1], np.float32)
 
-# Rows of the set; their pictures, whether each is alone in it, and the teacher's answers.
+# Rows of the set; their pictures, whether each shows its person alone and in their own clothes,
+# and the teacher's answers.
 _Batch = tuple[NDArray[np.int64], Tensor, Tensor, Tensor]
 
 
@@ -231,7 +232,7 @@ class Trainer:
         labels = self._place(self.data.labels[rows, 0][alone].astype(np.int64))
         parts["identity"], accuracy = self.classifier(embeddings, labels)
         parts["triplet"] = losses.batch_hard_triplet(embeddings, labels)
-        weights = stage.weights or self.recipe.weights
+        weights = self.recipe.weights if stage.weights is None else stage.weights
         if weights.get("circle"):
             parts["circle"] = losses.circle(embeddings, labels)
         weighed = [weights.get(name, 0.0) * part for name, part in parts.items()]
@@ -264,7 +265,7 @@ class Trainer:
     def _views(
         self, stage: Stage, rows: NDArray[np.int64], chosen: NDArray[np.int64]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Augmented pictures, whether each shows its own person only, and the teacher's answers."""
+        """Augmented pictures, whether each is its own person as they are, the teacher's answers."""
         settings = stage.augmentation or self.recipe.augmentation
         picked = self.images(stage)[self._place(rows)]
         mirrored = self._place(views.MIRRORED[chosen])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +14,26 @@ from reid_edge import metrics
 
 from .arithmetic import autocast
 from .augment import normalise
+from .model import Architecture, build
 from .sets import Batches, PreparedSet
 
 BATCH_SIZE = 64  # little beside what a training step holds, and large enough for a GPU
+
+
+def averaged(checkpoint: Path, device: torch.device) -> tuple[nn.Module, int]:
+    """The averaged network of a run, a soup or a light checkpoint, and the step it stands at.
+
+    Raises:
+        SystemExit: there is no such file.
+    """
+    if not checkpoint.is_file():
+        raise SystemExit(f"{checkpoint} is not there: train first")
+    state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
+    network = build(Architecture.from_json(state["architecture"])).to(device)
+    weights = {name.removeprefix("module."): value for name, value in state["average"].items()}
+    del weights["n_averaged"]
+    network.load_state_dict(weights)
+    return network.to(memory_format=torch.channels_last), state["step"]  # type: ignore[call-overload]
 
 
 @torch.inference_mode()

@@ -54,6 +54,13 @@ def test_a_camera_without_faults_shows_the_picture_smaller(picture):
     assert difference(shown, cv2.resize(picture, (48, 96), interpolation=cv2.INTER_AREA)) < 4
 
 
+def test_a_small_camera_averages_what_it_does_not_resolve():
+    """Noise of single pixels is grey from afar; picked pixels would keep all of its contrast."""
+    noise = np.random.default_rng(5).integers(0, 256, (192, 96, 3), np.uint8)
+    shown = replace(PLAIN, height=48).shoot(noise, Still())
+    assert shown.std() < noise.std() / 3
+
+
 @pytest.mark.parametrize(
     "fault",
     [

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ pytest.importorskip("torch", reason="the train extra is not installed")
 from training.recipe import Recipe, Stage
 
 SHIPPED = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.json"))
+FREE = ("edge_free", "edge_free_wider")
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -57,3 +59,22 @@ def test_a_loss_that_does_not_exist_is_refused(recipe):
         replace(recipe, weights={"embedding": 1.0, "circel": 0.05})
     with pytest.raises(ValueError, match="tripplet"):
         replace(recipe.stages[0], weights={"tripplet": 0.5})
+
+
+@pytest.mark.parametrize("weights", [{}, {"embedding": 0.0}])
+def test_a_stage_without_any_loss_is_refused(recipe, weights):
+    with pytest.raises(ValueError, match="above 0 is needed"):
+        replace(recipe.stages[0], weights=weights)
+
+
+@pytest.mark.parametrize("weight", [-0.5, math.nan, math.inf])
+def test_a_weight_that_is_none_is_refused(recipe, weight):
+    with pytest.raises(ValueError, match="numbers from 0 on"):
+        replace(recipe, weights={"embedding": 1.0, "identity": weight})
+
+
+def test_the_two_recipes_of_edge_free_differ_in_their_last_stage_alone():
+    """So one run of what they share can be the start of both."""
+    one, other = (Recipe.load(SHIPPED[0].with_name(f"{name}.json")) for name in FREE)
+    assert replace(one, stages=one.stages[:-1]) == replace(other, stages=other.stages[:-1])
+    assert one.stages[-1].steps == other.stages[-1].steps

@@ -48,7 +48,16 @@ def test_a_soup_is_no_run_to_go_on_with(runs, recipe, prepared, tmp_path):
         Trainer(recipe, *sets, tmp_path / "soup").resume()
 
 
+def test_a_soup_is_never_written_over_a_run(runs, tmp_path):
+    before = (runs[0] / "checkpoint.pt").read_bytes()
+    with pytest.raises(SystemExit, match="there already"):
+        soup(runs[0], *runs)
+    assert (runs[0] / "checkpoint.pt").read_bytes() == before
+
+
 def test_what_has_no_mean_is_refused(runs, tmp_path):
+    with pytest.raises(SystemExit, match="named twice"):
+        soup(tmp_path / "soup", runs[0], tmp_path / "." / "a")
     with pytest.raises(SystemExit, match="two runs or more"):
         soup(tmp_path / "soup", runs[0])
     with pytest.raises(SystemExit, match="train first"):
