@@ -1,7 +1,7 @@
 """INT8 and BF16 computed in floats, to judge a graph on a processor that lacks them.
 
-Without VNNI, engines add INT8 products up in 16 bits, which saturate, and OpenVINO gives wrong
-numbers where activations have a sign; without BF16, no figure would be of the rounding around
+Without VNNI, engines add INT8 products up in 16 bits, which saturate; without AMX, OpenVINO gives
+wrong numbers where activations have a sign; without BF16, no figure would be of the rounding around
 INT8 that other processors do.
 """
 

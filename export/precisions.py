@@ -120,7 +120,8 @@ def _on_cpu(fp32: bytes, reached: Mapping[str, float]) -> Arithmetic:
     again before each: on the edge model that took half of the time.
 
     Activations have no sign.  With one, half of the steps would be lost, and OpenVINO 2026.4
-    answers with wrong numbers on processors without VNNI (cosines of 0.84 with FP32's embeddings).
+    answers with wrong numbers on processors without AMX (cosines of 0.84 with FP32's embeddings
+    on AVX2, 0.96 on AVX512-VNNI).
     """
     scales = {
         name: float(int8.scale(largest, int8.LARGEST_UNSIGNED)) for name, largest in reached.items()
@@ -144,7 +145,7 @@ def _judge(
 ) -> dict[str, dict[str, Any]]:
     """Run all graphs on the judged pictures, and hold them against FP32."""
     executions = {
-        name: running.execution(files[name], each.half, bool(each.input_scales))
+        name: running.execution(files[name], each.half, bool(each.input_scales), each.unsigned)
         for name, each in wanted.items()
     }
     graphs = {name: (each.graph, each.hint) for name, each in executions.items()}

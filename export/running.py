@@ -62,15 +62,16 @@ class Execution:
     emulated: bool = False
 
 
-def execution(graph: bytes, half: bool, int8: bool) -> Execution:
+def execution(graph: bytes, half: bool, int8: bool, unsigned: bool) -> Execution:
     """How to judge a graph with its own arithmetic, whatever this processor has.
 
     Args:
         graph: the ONNX file.
         half: whether its floats are FP16.
         int8: whether there is INT8 in it.
+        unsigned: whether its INT8 activations have no sign.
     """
-    fast = _processor.has_fast_int8()
+    fast = _processor.has_fast_int8() if unsigned else _processor.has_signed_int8()
     if int8 and not half:
         # Processors with VNNI alone run FP32 around INT8: BF16 is judged, the coarser of the two.
         if fast and _processor.has_bf16():

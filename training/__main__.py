@@ -139,7 +139,7 @@ def _soup(arguments: argparse.Namespace) -> None:
     from . import soup
 
     out = arguments.out / "checkpoint.pt"
-    soup.write([run / "checkpoint.pt" for run in arguments.run_folders], out)
+    soup.write(arguments.run_folders, out)
     print(f"wrote {out}, to be published with --run {arguments.out}")
 
 
@@ -221,7 +221,12 @@ def _parser() -> argparse.ArgumentParser:
     soup = commands.add_parser("soup", help="the mean of runs that began with the same weights")
     soup.set_defaults(run=_soup)
     soup.add_argument(
-        "--run", type=Path, required=True, action="append", dest="run_folders", help="each --out"
+        "--run",
+        type=Path,
+        required=True,
+        action="append",
+        dest="run_folders",
+        help="each --out; also the published weights (.safetensors) that they began with",
     )
     soup.add_argument("--out", type=Path, required=True, help="the folder to publish as a run")
 

@@ -36,7 +36,8 @@ def write(history: list[dict[str, float]], recipe: Recipe, out: Path) -> None:
     edge = 0
     for stage in recipe.stages[:-1]:
         edge += stage.steps
-        right.axvline(edge, linestyle=":", color="grey")
+        if edge >= steps[0]:  # a run may begin with a later stage
+            right.axvline(edge, linestyle=":", color="grey")
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend()

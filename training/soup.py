@@ -4,6 +4,9 @@ Runs that start from one point and differ in seed or augmentation lie in one bas
 of their weights is often better than each, on other data above all (Wortsman et al., "Model
 soups", ICML 2022).  Of runs from different random weights the mean is nothing.  The statistics of
 batch norms are averaged like weights, which is right as long as the runs are close.
+
+What the runs began with may be in the mean, too (Wortsman et al., "Robust fine-tuning of
+zero-shot models", CVPR 2022): what a run forgets of other data, the mean keeps in part.
 """
 
 from __future__ import annotations
@@ -15,30 +18,39 @@ from typing import Any
 
 import torch
 
+from .start import published
 
-def write(checkpoints: Sequence[Path], out: Path) -> None:
+
+def write(runs: Sequence[Path], out: Path) -> None:
     """Write a checkpoint that can be published and not resumed.
 
     Args:
-        checkpoints: `checkpoint.pt` of each run.
+        runs: folders of runs, and .safetensors files that `publish` wrote; one folder at least.
         out: the file to write; its folder is made.
 
     Raises:
-        SystemExit: fewer than two, one is missing or named twice, they hold different
-            architectures, or `out` is there already.
+        SystemExit: fewer than two, none is a run, one is missing or named twice, they hold
+            different architectures, or `out` is there already.
+        ConversionError: a file is not what `publish` writes.
     """
-    if len(checkpoints) < 2:
+    if len(runs) < 2:
         raise SystemExit("a soup is of two runs or more: name several --run")
-    if len({path.resolve() for path in checkpoints}) < len(checkpoints):
+    if len({path.resolve() for path in runs}) < len(runs):
         raise SystemExit("a run is named twice; it would count twice in the mean")
     if out.exists():
         raise SystemExit(f"{out} is there already: give an --out that holds no run")
-    states = [_load(path) for path in checkpoints]
+    # Runs first: published weights lack the counters.
+    states = [_load(path) for path in sorted(runs, key=_is_published)]
+    if _is_published(min(runs, key=_is_published)):
+        raise SystemExit("one --run at least must be a run's folder, not published weights")
     architecture = states[0]["architecture"]
     if any(state["architecture"] != architecture for state in states):
         raise SystemExit("these runs are of different architectures, which have no mean")
     averages = [state["average"] for state in states]
-    mean = {name: _mean([each[name] for each in averages]) for name in averages[0]}
+    mean = {
+        name: _mean([each[name] for each in averages]) if value.is_floating_point() else value
+        for name, value in averages[0].items()
+    }
     step = max(state["step"] for state in states)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_suffix(".partial")
@@ -47,14 +59,21 @@ def write(checkpoints: Sequence[Path], out: Path) -> None:
     os.replace(partial, out)
 
 
+def _is_published(path: Path) -> bool:
+    return path.suffix == ".safetensors"
+
+
 def _load(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise SystemExit(f"{path} is not there: train first")
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    if _is_published(path):
+        architecture, tensors = published(path)
+        average = {f"module.{name}": tensor for name, tensor in tensors.items()}
+        return {"architecture": architecture.to_json(), "step": 0, "average": average}
+    checkpoint = path / "checkpoint.pt"
+    if not checkpoint.is_file():
+        raise SystemExit(f"{checkpoint} is not there: train first")
+    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
     return state
 
 
 def _mean(values: list[torch.Tensor]) -> torch.Tensor:
-    if not values[0].is_floating_point():
-        return values[0]  # a count
-    return torch.stack(values).float().mean(0)
+    return torch.stack([value.float() for value in values]).mean(0)

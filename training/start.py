@@ -49,23 +49,13 @@ def start(trainer: Trainer, weights: Path, stage: int) -> None:
             "this recipe's student learns through heads that are not published: go on from its "
             "checkpoint, or from what `python -m training light` makes of it"
         )
-    source = sources.read(weights)
-    if source.kind != "checkpoint":
-        raise ConversionError(f"{weights}: give the .safetensors file that `publish` wrote")
-    read = checkpoint.read(source)
-    before, after = Architecture(**asdict(read.architecture)), trainer.recipe.architecture
+    before, tensors = published(weights)
+    after = trainer.recipe.architecture
     if before != after and not can_grow(before, after):
         raise SystemExit(
             f"{weights} holds another architecture than the recipe's, and none that can grow into "
             "it: name its own with --recipe"
         )
-    # A norm's counter of batches is not published, and nothing reads it.
-    tensors = {
-        name: torch.from_numpy(read.weights.take(name, tuple(value.shape))).float()
-        for name, value in build(before).state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
-    read.weights.finish()
     if before != after:
         large = build(after)
         assert isinstance(large, EdgeDenseNet)
@@ -78,6 +68,28 @@ def start(trainer: Trainer, weights: Path, stage: int) -> None:
     trainer.step = sum(earlier.steps for earlier in stages[: stage - 1])
     trainer.check_teacher()
     _start_classifier(trainer)
+
+
+def published(weights: Path) -> tuple[Architecture, dict[str, torch.Tensor]]:
+    """Architecture and float32 weights of the safetensors file that `publish` wrote.
+
+    Raises:
+        ConversionError: the file is not what `publish` writes, or its values are not finite.
+        ArchitectureMismatchError: it lacks a tensor of its network, or has one too many.
+    """
+    source = sources.read(weights)
+    if source.kind != "checkpoint":
+        raise ConversionError(f"{weights}: give the .safetensors file that `publish` wrote")
+    read = checkpoint.read(source)
+    architecture = Architecture(**asdict(read.architecture))
+    # A norm's counter of batches is not published, and nothing reads it.
+    tensors = {
+        name: torch.from_numpy(read.weights.take(name, tuple(value.shape))).float()
+        for name, value in build(architecture).state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    read.weights.finish()
+    return architecture, tensors
 
 
 def _millions(network: nn.Module) -> str:

@@ -174,8 +174,11 @@ def _gives_int8_as_judged(bundle: Bundle, backend: str) -> bool:
     AVX2's sums saturate, which the export rules out where activations have no sign, for the pairs
     of products that OpenVINO adds up.  Other processors have not been measured.
     """
-    ruled_out = backend == "openvino" and bundle.activations.get("int8") == "uint8"
-    return _processor.has_fast_int8() or (ruled_out and _processor.has_avx2())
+    if backend != "openvino":
+        return _processor.has_fast_int8()
+    if bundle.activations.get("int8") == "uint8":
+        return _processor.has_fast_int8() or _processor.has_avx2()
+    return _processor.has_signed_int8()
 
 
 def _check_offered(precision: str, backend: str, device: str) -> None:
@@ -200,8 +203,9 @@ def _check_verified(bundle: Bundle, graph: str, backend: str, device: str) -> No
             "all the same with allow_unverified=True (--allow-unverified)"
         )
     if graph == "int8" and device == "cpu" and not _gives_int8_as_judged(bundle, backend):
-        if backend != "openvino" and _gives_int8_as_judged(bundle, "openvino"):
-            remedy = "backend='openvino' runs it here"
+        other = "onnxruntime" if backend == "openvino" else "openvino"
+        if _gives_int8_as_judged(bundle, other):
+            remedy = f"backend={other!r} runs it here"
         elif _processor.has_avx2():
             remedy = "export the bundle again for OpenVINO"
         else:

@@ -17,6 +17,15 @@ def has_fast_int8(cpuinfo: Path = _CPUINFO) -> bool:
 
 
 @functools.cache
+def has_signed_int8(cpuinfo: Path = _CPUINFO) -> bool:
+    """Whether OpenVINO is right about INT8 activations that have a sign: AMX.
+
+    2025.4 and 2026.4 are wrong on AVX2 and on AVX512-VNNI, where ONNX Runtime is right.
+    """
+    return "amx_int8" in _flags(cpuinfo)
+
+
+@functools.cache
 def has_avx2(cpuinfo: Path = _CPUINFO) -> bool:
     """Whether the CPU multiplies 8-bit integers at all fast, into 16-bit sums that saturate."""
     return "avx2" in _flags(cpuinfo)

@@ -67,11 +67,13 @@ def started(monkeypatch):
 def cuda(monkeypatch):
     """Pretend that a driver and packages are there, or not."""
 
-    def pretend(driver, package=True, tensorrt=False, fast_int8=True, avx2=True):
+    def pretend(driver, package=True, tensorrt=False, fast_int8=True, avx2=True, amx=None):
         monkeypatch.setattr(_cuda, "driver_present", lambda: driver)
         monkeypatch.setattr(_choose, "_onnxruntime_has_cuda", lambda: package)
         monkeypatch.setattr(_choose, "_has_tensorrt", lambda: tensorrt)
         monkeypatch.setattr(_processor, "has_fast_int8", lambda: fast_int8)
+        signed = fast_int8 if amx is None else amx
+        monkeypatch.setattr(_processor, "has_signed_int8", lambda: signed)
         monkeypatch.setattr(_processor, "has_avx2", lambda: avx2)
 
     return pretend

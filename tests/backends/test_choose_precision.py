@@ -103,6 +103,17 @@ def test_without_vnni_int8_needs_avx2_and_activations_without_a_sign(tiny_bundle
         backends.choose(unsigned, "onnxruntime", "int8", "cpu")
 
 
+def test_with_vnni_and_without_amx_signs_are_for_onnx_runtime(tiny_bundle, started, cuda):
+    """OpenVINO gives wrong numbers there; ONNX Runtime gives the right ones."""
+    cuda(False, amx=False)
+    signed = dataclasses.replace(with_graphs(tiny_bundle, "auto", **PASSED), activations={})
+    with pytest.raises(errors.PrecisionUnavailableError, match="backend='onnxruntime' runs it"):
+        backends.choose(signed, "openvino", "int8", "cpu")
+    backends.choose(signed, "openvino", "auto", "cpu")
+    backends.choose(signed, "onnxruntime", "int8", "cpu")
+    assert started == [("openvino", "fp32", "cpu"), ("onnxruntime", "int8", "cpu")]
+
+
 @pytest.mark.parametrize(
     ("activations", "avx2", "remedy"),
     [

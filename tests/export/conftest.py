@@ -24,10 +24,10 @@ def usual_execution():
     """
     usual = running.execution
 
-    def execution(graph, half, int8):
+    def execution(graph, half, int8, unsigned):
         if int8:
             return running.Execution(emulation.emulate(graph), "f32", "f32", emulated=True)
-        return usual(graph, half, int8)
+        return usual(graph, half, int8, unsigned)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(running, "execution", execution)

@@ -30,7 +30,7 @@ def test_int8_is_judged_with_bf16_around_it(
 
     monkeypatch.setattr(running, "execution", usual_execution)
     monkeypatch.setattr(running, "Network", watched)
-    for name in ("has_fast_int8", "has_bf16"):
+    for name in ("has_fast_int8", "has_signed_int8", "has_bf16"):
         monkeypatch.setattr(running._processor, name, lambda: able)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of so few pictures, a hair decides
@@ -44,21 +44,22 @@ def test_int8_is_judged_with_bf16_around_it(
 
 @pytest.mark.parametrize("fp16", [True, False])
 @pytest.mark.parametrize("bf16", [True, False])
-@pytest.mark.parametrize("fast", [True, False])
-def test_a_processor_runs_what_it_has(monkeypatch, usual_execution, fast, bf16, fp16):
+@pytest.mark.parametrize(("fast", "signed"), [(True, True), (True, False), (False, False)])
+def test_a_processor_runs_what_it_has(monkeypatch, usual_execution, fast, signed, bf16, fp16):
     monkeypatch.setattr(running._processor, "has_fast_int8", lambda: fast)
+    monkeypatch.setattr(running._processor, "has_signed_int8", lambda: signed)
     monkeypatch.setattr(running._processor, "has_bf16", lambda: bf16)
     monkeypatch.setattr(running, "half_precision", lambda: fp16)
     monkeypatch.setattr(emulation, "emulate", lambda graph, bf16=False: b"bf16" if bf16 else b"f32")
     half = "f16" if fp16 else "f32"
 
     def found(floats_are_half, int8):
-        how = usual_execution(b"own", floats_are_half, int8)
+        how = usual_execution(b"own", floats_are_half, int8, not floats_are_half)
         return how.graph, how.hint, how.arithmetic, how.emulated
 
     assert found(False, False) == (b"own", "f32", "f32", False)  # nothing but kept layers
     assert found(True, False) == (b"own", half, half, False)
-    assert found(True, True) == (b"own" if fast else b"f32", half, half, not fast)
+    assert found(True, True) == (b"own" if signed else b"f32", half, half, not signed)
     able = fast and bf16
     assert found(False, True) == (
         (b"own", "bf16", "bf16", False) if able else (b"bf16", "f32", "bf16", True)

@@ -1,14 +1,20 @@
+import shutil
 from dataclasses import replace
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 pytest.importorskip("matplotlib", reason="the train extra is not installed")
+pytest.importorskip("safetensors", reason="the train extra is not installed")
 
+from export.checkpoint import BUNDLE_FIELDS
 from training.__main__ import main
-from training.publish import published
+from training.publish import published, save
 from training.sets import PreparedSet
 from training.train import Trainer
+
+# As far as the export reads it.
+DESCRIBED = dict.fromkeys(BUNDLE_FIELDS) | {"input": {"height": 256, "width": 128}}
 
 
 @pytest.fixture
@@ -53,6 +59,23 @@ def test_a_soup_is_never_written_over_a_run(runs, tmp_path):
     with pytest.raises(SystemExit, match="there already"):
         soup(runs[0], *runs)
     assert (runs[0] / "checkpoint.pt").read_bytes() == before
+
+
+def test_published_weights_are_a_part_of_the_mean(runs, tmp_path):
+    state = load(runs[0])
+    weights = tmp_path / "start.safetensors"
+    save(published(state["average"]), state["architecture"], DESCRIBED, weights)
+    assert soup(tmp_path / "soup", weights, runs[1]) == 0
+    a, b, mean = state["average"], load(runs[1])["average"], load(tmp_path / "soup")["average"]
+    assert mean.keys() == b.keys()
+    for name, value in mean.items():
+        expected = b[name]
+        if value.is_floating_point():
+            expected = (a[name].half().float() + b[name]) / 2
+        torch.testing.assert_close(value, expected)
+    other = shutil.copy(weights, tmp_path / "other.safetensors")
+    with pytest.raises(SystemExit, match="a run's folder"):
+        soup(tmp_path / "second", weights, other)
 
 
 def test_what_has_no_mean_is_refused(runs, tmp_path):
