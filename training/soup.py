@@ -39,10 +39,10 @@ def write(runs: Sequence[Path], out: Path) -> None:
         raise SystemExit("a run is named twice; it would count twice in the mean")
     if out.exists():
         raise SystemExit(f"{out} is there already: give an --out that holds no run")
+    if all(map(_is_published, runs)):
+        raise SystemExit("one --run at least must be a run's folder, not published weights")
     # Runs first: published weights lack the counters.
     states = [_load(path) for path in sorted(runs, key=_is_published)]
-    if _is_published(min(runs, key=_is_published)):
-        raise SystemExit("one --run at least must be a run's folder, not published weights")
     architecture = states[0]["architecture"]
     if any(state["architecture"] != architecture for state in states):
         raise SystemExit("these runs are of different architectures, which have no mean")

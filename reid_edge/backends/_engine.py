@@ -122,7 +122,7 @@ def aimed(trt: Any, info: _cuda.GpuInfo, build: BuildOptions) -> BuildOptions:
     if info.compute_capability in targets:
         return replace(build, target=info.compute_capability)
     # It serves those to come after its newest target, but none that it has left out.
-    if info.compute_capability < targets[-1]:
+    if targets and info.compute_capability < targets[-1]:
         served = ", ".join(f"{major}.{minor}" for major, minor in targets)
         here = ".".join(map(str, info.compute_capability))
         raise BackendError(
