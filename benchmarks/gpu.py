@@ -1,4 +1,7 @@
-"""TensorRT on an NVIDIA GPU: images/s by batch, and where a batch's time goes."""
+"""TensorRT on an NVIDIA GPU: images/s by batch, and where a batch's time goes.
+
+No engine has run on a GPU yet, so nor has this to its end.
+"""
 
 from __future__ import annotations
 

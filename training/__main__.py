@@ -154,6 +154,10 @@ def _validate(arguments: argparse.Namespace) -> None:
     unseen = PreparedSet.open(arguments.data / "train").of(arguments.source, arguments.people)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network, step = validation.averaged(arguments.run_folder / "checkpoint.pt", device)
+    if step > recipe.steps:
+        raise SystemExit(
+            f"the run stands at step {step}, behind the recipe's end: name its --recipe"
+        )
     stage = recipe.stages[recipe.stage_of(max(0, step - 1))[0]]
     found = validation.retrieval(network, unseen, stage.height, stage.width, device)
     print(f"{len(unseen.pids)} pictures: rank-1 {found.rank1:.3f}, mAP {found.mean_ap:.3f}")

@@ -24,14 +24,14 @@ def write(history: list[dict[str, float]], recipe: Recipe, out: Path) -> None:
         # A loss that a stage lacks, or a figure that an earlier run lacked, is a gap in its line.
         values = [point.get(name, math.nan) for point in history]
         if not all(map(math.isnan, values)):
-            left.plot(steps, values, label=name)
+            left.plot(steps, values, label=name, marker=".")  # a point between gaps, too
     left.set(title="training losses", xlabel="step", yscale="log")
     for name, label in (
         ("rank1", "held-out people: rank-1"),
         ("mAP", "held-out people: mAP"),
         ("train_accuracy", "training people: identity, augmented"),
     ):
-        right.plot(steps, [point.get(name, math.nan) for point in history], label=label)
+        right.plot(steps, [point.get(name, math.nan) for point in history], label=label, marker=".")
     right.set(title="accuracy", xlabel="step", ylim=(0, 1))
     edge = 0
     for stage in recipe.stages[:-1]:

@@ -126,7 +126,8 @@ def _check_weights(weights: dict[str, float]) -> None:
     unknown = sorted(weights.keys() - set(losses.NAMES))
     if unknown:
         raise ValueError(f"no losses {', '.join(unknown)}; there are {', '.join(losses.NAMES)}")
-    if not all(math.isfinite(weight) and weight >= 0 for weight in weights.values()):
+    numbers = all(isinstance(weight, (int, float)) for weight in weights.values())
+    if not numbers or not all(0 <= weight < math.inf for weight in weights.values()):
         raise ValueError(f"loss weights are numbers from 0 on, not {weights}")
     if not any(weights.values()):
         raise ValueError("a loss with a weight above 0 is needed, or nothing is learnt")

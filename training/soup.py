@@ -31,7 +31,8 @@ def write(runs: Sequence[Path], out: Path) -> None:
     Raises:
         SystemExit: fewer than two, none is a run, one is missing or named twice, they hold
             different architectures, or `out` is there already.
-        ConversionError: a file is not what `publish` writes.
+        ConversionError: a file is missing or not what `publish` writes.
+        ArchitectureMismatchError: a file lacks a tensor of its network, or has one too many.
     """
     if len(runs) < 2:
         raise SystemExit("a soup is of two runs or more: name several --run")

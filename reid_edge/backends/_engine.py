@@ -121,14 +121,15 @@ def aimed(trt: Any, info: _cuda.GpuInfo, build: BuildOptions) -> BuildOptions:
     targets = sorted((int(name[1]), int(name[2])) for name in names if name)
     if info.compute_capability in targets:
         return replace(build, target=info.compute_capability)
-    # It serves those to come after its newest target, but none that it has left out.
+    # It serves those to come after its newest target, and none that it has left out: 9.0 was
+    # tried, and its message names those that it serves.
     if targets and info.compute_capability < targets[-1]:
         served = ", ".join(f"{major}.{minor}" for major, minor in targets)
         here = ".".join(map(str, info.compute_capability))
         raise BackendError(
             f"TensorRT-RTX {trt.__version__} does not run on this GPU ({info.name}, compute "
             f"capability {here}), but on {served} and later; use backend 'tensorrt' or "
-            "'onnxruntime'"
+            "'onnxruntime', or give the target of another GPU to build for"
         )
     return build
 

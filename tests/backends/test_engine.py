@@ -223,6 +223,25 @@ def test_a_gpu_newer_than_all_targets_is_left_to_rtx(rtx, full_bundle, engine_di
     assert not hasattr(rtx.world, "aimed")
 
 
+@pytest.mark.parametrize(("capability", "aimed"), [((9, 0), None), ((12, 0), "sm120")])
+def test_targets_are_read_off_the_names_that_rtx_has(
+    rtx, full_bundle, engine_dir, gpu, capability, aimed
+):
+    """Those of 1.7.1; an H200 (9.0) was refused by it when it loaded the engine."""
+    names = ("SM75", "SM80", "SM86", "SM89", "SM120", "SM121")
+    rtx.ComputeCapability = types.SimpleNamespace(
+        CURRENT="current", **{name: name.lower() for name in names}
+    )
+    gpu.info = dataclasses.replace(gpu.info, compute_capability=capability)
+    options = EngineOptions(engine_dir)
+    if aimed is None:
+        with pytest.raises(errors.BackendError, match=r"8\.9, 12\.0, 12\.1 and later"):
+            _engine.start("tensorrt_rtx", full_bundle, "fp16", "cuda", options)
+    else:
+        _engine.start("tensorrt_rtx", full_bundle, "fp16", "cuda", options).close()
+        assert rtx.world.aimed == (1, aimed, 0)
+
+
 @pytest.mark.parametrize("capability", [(7, 0), (8, 0)])
 def test_a_gpu_that_rtx_left_out_is_refused_before_anything_is_built(
     rtx, full_bundle, engine_dir, gpu, capability

@@ -53,8 +53,9 @@ def test_a_processor_runs_what_it_has(monkeypatch, usual_execution, fast, signed
     monkeypatch.setattr(emulation, "emulate", lambda graph, bf16=False: b"bf16" if bf16 else b"f32")
     half = "f16" if fp16 else "f32"
 
-    def found(floats_are_half, int8):
-        how = usual_execution(b"own", floats_are_half, int8, not floats_are_half)
+    def found(floats_are_half, int8, unsigned=None):
+        unsigned = not floats_are_half if unsigned is None else unsigned
+        how = usual_execution(b"own", floats_are_half, int8, unsigned)
         return how.graph, how.hint, how.arithmetic, how.emulated
 
     assert found(False, False) == (b"own", "f32", "f32", False)  # nothing but kept layers
@@ -62,6 +63,10 @@ def test_a_processor_runs_what_it_has(monkeypatch, usual_execution, fast, signed
     assert found(True, True) == (b"own" if signed else b"f32", half, half, not signed)
     able = fast and bf16
     assert found(False, True) == (
+        (b"own", "bf16", "bf16", False) if able else (b"bf16", "f32", "bf16", True)
+    )
+    able = signed and bf16
+    assert found(False, True, unsigned=False) == (
         (b"own", "bf16", "bf16", False) if able else (b"bf16", "f32", "bf16", True)
     )
 

@@ -31,8 +31,8 @@ def runnable(content):
     """A graph and what to run it with; INT8 is emulated where OpenVINO would be wrong."""
     stored = {each.name: each for each in onnx.load_from_string(content).graph.initializer}
     unsigned = "zero" in stored and stored["zero"].data_type == onnx.TensorProto.UINT8
-    able = (_processor.has_fast_int8() or _processor.has_avx2()) if unsigned else False
-    if not (able or _processor.has_signed_int8()):
+    plain = _processor.has_fast_int8() or _processor.has_avx2()
+    if not (plain if unsigned else _processor.has_signed_int8()):
         content = emulation.emulate(content)
     return content, "f32"
 

@@ -67,7 +67,7 @@ def test_a_stage_without_any_loss_is_refused(recipe, weights):
         replace(recipe.stages[0], weights=weights)
 
 
-@pytest.mark.parametrize("weight", [-0.5, math.nan, math.inf])
+@pytest.mark.parametrize("weight", [-0.5, math.nan, math.inf, "0.5", None])
 def test_a_weight_that_is_none_is_refused(recipe, weight):
     with pytest.raises(ValueError, match="numbers from 0 on"):
         replace(recipe, weights={"embedding": 1.0, "identity": weight})
