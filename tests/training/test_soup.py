@@ -47,6 +47,18 @@ def test_a_soup_is_the_mean_of_the_averages_and_can_be_published(runs, tmp_path)
     assert published(mean)
 
 
+def test_a_soup_can_be_validated(runs, recipe, prepared, tmp_path, capsys):
+    soup(tmp_path / "soup", *runs)
+    arguments = ["validate", "--recipe", str(tmp_path / "recipe.json"), "--data", str(prepared)]
+    arguments += ["--run", str(tmp_path / "soup"), "--source", "market1501", "--people", "2"]
+    assert main(arguments) == 0
+    assert "8 pictures: rank-1 " in capsys.readouterr().out
+    state = load(tmp_path / "soup")
+    torch.save({**state, "step": 99}, tmp_path / "soup" / "checkpoint.pt")
+    with pytest.raises(SystemExit, match="behind the recipe's end"):
+        main(arguments)
+
+
 def test_a_soup_is_no_run_to_go_on_with(runs, recipe, prepared, tmp_path):
     soup(tmp_path / "soup", *runs)
     sets = [PreparedSet.open(prepared / name) for name in ("train", "held_out")]
