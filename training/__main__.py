@@ -82,9 +82,8 @@ def _split(arguments: argparse.Namespace) -> tuple[str, list[Sample], list[Sampl
 
 
 def _trainer(arguments: argparse.Namespace) -> Trainer:
-    import torch
-
     from . import memory
+    from .arithmetic import best_device
     from .recipe import Recipe
     from .sets import PreparedSet
     from .teacher import open_teachers
@@ -94,13 +93,15 @@ def _trainer(arguments: argparse.Namespace) -> Trainer:
     recipe = Recipe.load(arguments.recipe).scaled(arguments.scale)
     if arguments.teacher and len(arguments.teacher) != recipe.teachers:
         raise SystemExit(f"this recipe has {recipe.teachers} teacher(s): name as many --teacher")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     return Trainer(
         recipe,
         PreparedSet.open(arguments.data / "train"),
         PreparedSet.open(arguments.data / "held_out"),
         arguments.out,
-        open_teachers(arguments.teacher, device, arguments.compile) if arguments.teacher else None,
+        open_teachers(arguments.teacher, device, arguments.compile)
+        if arguments.teacher
+        else None,
         arguments.compile,
     )
 
@@ -144,15 +145,14 @@ def _soup(arguments: argparse.Namespace) -> None:
 
 
 def _validate(arguments: argparse.Namespace) -> None:
-    import torch
-
     from . import validation
+    from .arithmetic import best_device
     from .recipe import Recipe
     from .sets import PreparedSet
 
     recipe = Recipe.load(arguments.recipe)
     unseen = PreparedSet.open(arguments.data / "train").of(arguments.source, arguments.people)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     network, step = validation.averaged(arguments.run_folder / "checkpoint.pt", device)
     if step > recipe.steps:
         raise SystemExit(

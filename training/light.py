@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .saved import read_checkpoint
+
 
 def write(checkpoint: Path, out: Path, average_only: bool = False) -> None:
     """Write a checkpoint with its average in FP16 and its optimiser's moments in BF16.
@@ -20,9 +22,7 @@ def write(checkpoint: Path, out: Path, average_only: bool = False) -> None:
         out: the file to write.
         average_only: leave out everything that only training needs.
     """
-    if not checkpoint.is_file():
-        raise SystemExit(f"{checkpoint} is not there: train first")
-    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = read_checkpoint(checkpoint)
     state["average"] = _cast(state["average"], torch.float16)
     if average_only:
         kept = ("architecture", "step", "history", "average")

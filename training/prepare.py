@@ -27,6 +27,7 @@ from reid_edge.image_files import read_image
 from reid_edge.images import fill
 
 from . import views
+from .arithmetic import best_device
 from .teacher import HEIGHT, SIZE, WIDTH, open_teachers
 
 
@@ -81,7 +82,7 @@ def _teach(
     batch: int = 128,
 ) -> NDArray[np.float16]:
     """Unit-norm teacher embeddings of every view: float16 (n, views, 256 a teacher)."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     teacher = open_teachers(teachers, device)
     total = len(images) * views.COUNT
     found = np.zeros((total, SIZE * len(teachers)), np.float16)

@@ -26,6 +26,8 @@ from reid_edge.datasets import QueryGallery, Sample, open_test
 from reid_edge.errors import DatasetError
 from reid_edge.evaluation import embed_files, evaluate, labels
 
+from .saved import read_checkpoint
+
 RATES = {"far_1e-2": 1e-2, "far_1e-3": 1e-3}
 
 
@@ -53,7 +55,7 @@ def publish(
         precisions: of the graphs beside fp32.
     """
     writing.check_folder(out, force=True)
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = read_checkpoint(checkpoint)
     tensors = published(state["average"])
     raw_head = {"type": "cosine", "scale": 1.0, "bias": 0.0}
     described: dict[str, Any] = {**card, "head": raw_head, "thresholds": {}, "figures": {}}

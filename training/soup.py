@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from .start import published
+from .saved import read_checkpoint, read_weights
 
 
 def write(runs: Sequence[Path], out: Path) -> None:
@@ -66,14 +66,10 @@ def _is_published(path: Path) -> bool:
 
 def _load(path: Path) -> dict[str, Any]:
     if _is_published(path):
-        architecture, tensors = published(path)
+        architecture, tensors = read_weights(path)
         average = {f"module.{name}": tensor for name, tensor in tensors.items()}
         return {"architecture": architecture.to_json(), "step": 0, "average": average}
-    checkpoint = path / "checkpoint.pt"
-    if not checkpoint.is_file():
-        raise SystemExit(f"{checkpoint} is not there: train first")
-    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return state
+    return read_checkpoint(path / "checkpoint.pt")
 
 
 def _mean(values: list[torch.Tensor]) -> torch.Tensor:

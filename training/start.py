@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -10,11 +9,9 @@ from rich.progress import track
 from torch import nn
 from torch.nn import functional
 
-from export import checkpoint, sources
-from reid_edge.errors import ConversionError
-
 from .grow import can_grow, grow
-from .model import Architecture, EdgeDenseNet, build
+from .model import EdgeDenseNet, build
+from .saved import read_weights
 from .train import Trainer
 from .validation import BATCH_SIZE, embeddings
 
@@ -49,7 +46,7 @@ def start(trainer: Trainer, weights: Path, stage: int) -> None:
             "this recipe's student learns through heads that are not published: go on from its "
             "checkpoint, or from what `python -m training light` makes of it"
         )
-    before, tensors = published(weights)
+    before, tensors = read_weights(weights)
     after = trainer.recipe.architecture
     if before != after and not can_grow(before, after):
         raise SystemExit(
@@ -68,28 +65,6 @@ def start(trainer: Trainer, weights: Path, stage: int) -> None:
     trainer.step = sum(earlier.steps for earlier in stages[: stage - 1])
     trainer.check_teacher()
     _start_classifier(trainer)
-
-
-def published(weights: Path) -> tuple[Architecture, dict[str, torch.Tensor]]:
-    """Architecture and float32 weights of the safetensors file that `publish` wrote.
-
-    Raises:
-        ConversionError: the file is not what `publish` writes, or its values are not finite.
-        ArchitectureMismatchError: it lacks a tensor of its network, or has one too many.
-    """
-    source = sources.read(weights)
-    if source.kind != "checkpoint":
-        raise ConversionError(f"{weights}: give the .safetensors file that `publish` wrote")
-    read = checkpoint.read(source)
-    architecture = Architecture(**asdict(read.architecture))
-    # A norm's counter of batches is not published, and nothing reads it.
-    tensors = {
-        name: torch.from_numpy(read.weights.take(name, tuple(value.shape))).float()
-        for name, value in build(architecture).state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
-    read.weights.finish()
-    return architecture, tensors
 
 
 def _millions(network: nn.Module) -> str:

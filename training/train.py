@@ -19,12 +19,13 @@ from torch.optim.swa_utils import AveragedModel
 from reid_edge import metrics
 
 from . import curves, losses, validation, views
-from .arithmetic import autocast
+from .arithmetic import autocast, best_device
 from .augment import augment, normalise
 from .averaging import Averaging
 from .echo import Echo
 from .model import build
 from .recipe import Recipe, Stage
+from .saved import read_checkpoint
 from .sets import Batches, PreparedSet
 from .teacher import SIZE, Teacher
 
@@ -53,7 +54,7 @@ class Trainer:
         self.teacher = teacher
         torch.manual_seed(recipe.seed)
         self.recipe, self.data, self.held_out, self.out = recipe, data, held_out, out
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = best_device()
         on_gpu = self.device.type == "cuda"
         torch.backends.cudnn.benchmark = on_gpu  # there are few sizes
         # Numbers are read off a GPU now and then only: it would stand still meanwhile.
@@ -115,9 +116,7 @@ class Trainer:
         """Take up a checkpoint of the same architecture, if there is one."""
         if not self.checkpoint_path.is_file():
             return False
-        state: dict[str, Any] = torch.load(
-            self.checkpoint_path, map_location=self.device, weights_only=True
-        )
+        state = read_checkpoint(self.checkpoint_path, self.device)
         if "student" not in state:
             raise SystemExit(
                 f"{self.checkpoint_path} holds averaged weights only: publish it; to go on "

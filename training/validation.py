@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from reid_edge import metrics
 from .arithmetic import autocast
 from .augment import normalise
 from .model import Architecture, build
+from .saved import read_checkpoint
 from .sets import Batches, PreparedSet
 
 BATCH_SIZE = 64  # little beside what a training step holds, and large enough for a GPU
@@ -26,14 +26,12 @@ def averaged(checkpoint: Path, device: torch.device) -> tuple[nn.Module, int]:
     Raises:
         SystemExit: there is no such file.
     """
-    if not checkpoint.is_file():
-        raise SystemExit(f"{checkpoint} is not there: train first")
-    state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
+    state = read_checkpoint(checkpoint, device)
     network = build(Architecture.from_json(state["architecture"])).to(device)
     weights = {name.removeprefix("module."): value for name, value in state["average"].items()}
     del weights["n_averaged"]
     network.load_state_dict(weights)
-    return network.to(memory_format=torch.channels_last), state["step"]  # type: ignore[call-overload]
+    return network, int(state["step"])
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import threading
 
@@ -24,24 +25,25 @@ def _has(module):
     return importlib.util.find_spec(module) is not None
 
 
+@functools.cache
 def _obstacle(name):
     """Why this TensorRT cannot be tested here, or nothing."""
     if not _has(name):
         return f"{name} is not installed"
-    if _cuda.driver_present():
-        try:
-            _engine.aimed(_engine.load(name), _cuda.open_gpu().info, BuildOptions())
-        except BackendError as error:
-            if "does not run on this GPU" in str(error):
-                return str(error)  # whatever else is wrong is for the tests to say
+    try:
+        _engine.aimed(_engine.load(name), _cuda.open_gpu().info, BuildOptions())
+    except BackendError as error:
+        if "does not run on this GPU" in str(error):
+            return str(error)  # whatever else is wrong is for the tests to say
     return ""
 
 
-BACKENDS = [
-    pytest.param(name, marks=pytest.mark.skipif(bool(reason), reason=reason))
-    for name in ("tensorrt", "tensorrt_rtx")
-    for reason in (_obstacle(name),)
-]
+@pytest.fixture(params=("tensorrt", "tensorrt_rtx"))
+def backend(request):
+    """Each TensorRT that can be tested here."""
+    if obstacle := _obstacle(request.param):
+        pytest.skip(obstacle)
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,6 @@ def agreement(found, expected):
 
 
 @pytest.mark.parametrize("precision", COSINE)
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_embeddings_are_those_of_the_cpu(backend, precision, pictures, expected, engines):
     with ReId(
         backend=backend, precision=precision, engine_dir=engines, allow_unverified=True
@@ -80,7 +81,6 @@ def test_embeddings_are_those_of_the_cpu(backend, precision, pictures, expected,
             assert agreement(found, expected[:count]) >= COSINE[precision]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_second_start_loads_the_engine(backend, pictures, tmp_path, capfd):
     ReId(backend=backend, precision="fp16", engine_dir=tmp_path).close()
     capfd.readouterr()
@@ -88,7 +88,6 @@ def test_a_second_start_loads_the_engine(backend, pictures, tmp_path, capfd):
     assert "building" not in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_threads_get_their_own_answers(backend, pictures, expected, engines):
     wrong = []
     with ReId(backend=backend, precision="fp16", engine_dir=engines) as reid:
@@ -107,7 +106,6 @@ def test_threads_get_their_own_answers(backend, pictures, expected, engines):
     assert wrong == []
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.skipif(not _cuda._installed("cuda.bindings"), reason="needs cuda-bindings")
 def test_cuda_graphs_change_no_number(backend, pictures, engines):
     options = {"backend": backend, "precision": "fp16", "engine_dir": engines}
@@ -147,7 +145,6 @@ def test_the_gpu_describes_itself():
     assert info.memory > 1 << 30
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_the_stages_of_a_batch_take_some_time_each(backend, engines):
     found = backends.choose(
         bundle.load(bundle.find(None)),

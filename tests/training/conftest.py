@@ -85,3 +85,19 @@ def recipe(tmp_path):
         )
     )
     return Recipe.load(path)
+
+
+@pytest.fixture
+def published_file():
+    """Writes tensors as `publish` would, described as far as the export reads it."""
+    pytest.importorskip("safetensors", reason="the train extra is not installed")
+    from export.checkpoint import BUNDLE_FIELDS
+    from training.publish import save
+
+    described = dict.fromkeys(BUNDLE_FIELDS) | {"input": {"height": 256, "width": 128}}
+
+    def write(tensors, architecture, path):
+        save(tensors, architecture, described, path)
+        return path
+
+    return write

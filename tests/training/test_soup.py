@@ -5,16 +5,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 pytest.importorskip("matplotlib", reason="the train extra is not installed")
-pytest.importorskip("safetensors", reason="the train extra is not installed")
 
-from export.checkpoint import BUNDLE_FIELDS
 from training.__main__ import main
-from training.publish import published, save
+from training.publish import published
 from training.sets import PreparedSet
 from training.train import Trainer
-
-# As far as the export reads it.
-DESCRIBED = dict.fromkeys(BUNDLE_FIELDS) | {"input": {"height": 256, "width": 128}}
 
 
 @pytest.fixture
@@ -73,10 +68,11 @@ def test_a_soup_is_never_written_over_a_run(runs, tmp_path):
     assert (runs[0] / "checkpoint.pt").read_bytes() == before
 
 
-def test_published_weights_are_a_part_of_the_mean(runs, tmp_path):
+def test_published_weights_are_a_part_of_the_mean(runs, tmp_path, published_file):
     state = load(runs[0])
-    weights = tmp_path / "start.safetensors"
-    save(published(state["average"]), state["architecture"], DESCRIBED, weights)
+    weights = published_file(
+        published(state["average"]), state["architecture"], tmp_path / "start.safetensors"
+    )
     assert soup(tmp_path / "soup", weights, runs[1]) == 0
     a, b, mean = state["average"], load(runs[1])["average"], load(tmp_path / "soup")["average"]
     assert mean.keys() == b.keys()

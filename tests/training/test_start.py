@@ -5,18 +5,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 pytest.importorskip("matplotlib", reason="the train extra is not installed")
-pytest.importorskip("safetensors", reason="the train extra is not installed")
 
-from export.checkpoint import BUNDLE_FIELDS
 from reid_edge.errors import ArchitectureMismatchError, ConversionError
 from training.__main__ import main
-from training.publish import published, save
+from training.publish import published
 from training.sets import PreparedSet
 from training.start import start
 from training.train import Trainer
-
-# As far as the export reads it.
-DESCRIBED = dict.fromkeys(BUNDLE_FIELDS) | {"input": {"height": 256, "width": 128}}
 
 
 def trainer(recipe, prepared, out):
@@ -26,13 +21,13 @@ def trainer(recipe, prepared, out):
 
 
 @pytest.fixture
-def first(recipe, prepared, tmp_path):
+def first(recipe, prepared, tmp_path, published_file):
     """A run that is through with the first stage, and the weights that it would publish."""
     run = trainer(recipe, prepared, tmp_path / "first")
     while run.step < 6:
         run.run(stop_after=0)
     path = tmp_path / "weights.safetensors"
-    save(published(run.average.state_dict()), recipe.architecture.to_json(), DESCRIBED, path)
+    published_file(published(run.average.state_dict()), recipe.architecture.to_json(), path)
     return run, path
 
 
@@ -130,13 +125,15 @@ def test_what_cannot_be_started_from_is_refused(recipe, prepared, tmp_path, firs
         (None, ArchitectureMismatchError),
     ],
 )
-def test_damaged_weights_are_refused(recipe, prepared, tmp_path, first, value, error):
+def test_damaged_weights_are_refused(
+    recipe, prepared, tmp_path, first, published_file, value, error
+):
     tensors = published(first[0].average.state_dict())
     if value is None:
         del tensors["neck.bias"]
     else:
         tensors["neck.bias"] = value + torch.zeros(256) if isinstance(value, float) else value
-    save(tensors, recipe.architecture.to_json(), DESCRIBED, tmp_path / "damaged.safetensors")
+    published_file(tensors, recipe.architecture.to_json(), tmp_path / "damaged.safetensors")
     run = trainer(recipe, prepared, tmp_path / "second")
     with pytest.raises(error, match=r"neck\.bias"):
         start(run, tmp_path / "damaged.safetensors", 2)
