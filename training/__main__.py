@@ -99,9 +99,7 @@ def _trainer(arguments: argparse.Namespace) -> Trainer:
         PreparedSet.open(arguments.data / "train"),
         PreparedSet.open(arguments.data / "held_out"),
         arguments.out,
-        open_teachers(arguments.teacher, device, arguments.compile)
-        if arguments.teacher
-        else None,
+        open_teachers(arguments.teacher, device, arguments.compile) if arguments.teacher else None,
         arguments.compile,
     )
 
