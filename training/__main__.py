@@ -42,18 +42,30 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
-    from .pack import unpacked
+    from . import scenes
+    from .pack import SCENES, unpacked
     from .prepare import prepare
 
     splits = _splits(arguments) if arguments.packed is None else unpacked(arguments.packed)
     for name in ("held_out", "train"):
         prepare(splits[name], arguments.teacher, arguments.out / name)
+    places = arguments.scenes
+    if arguments.packed is not None and (arguments.packed / SCENES).is_dir():
+        places = arguments.packed / SCENES
+    if places is not None:
+        scenes.prepare(places, arguments.out / "train" / "scenes.npy")
 
 
 def _pack(arguments: argparse.Namespace) -> None:
     from .pack import pack
 
-    parts = pack(_splits(arguments), arguments.out, arguments.part_size << 20, arguments.quality)
+    parts = pack(
+        _splits(arguments),
+        arguments.out,
+        arguments.part_size << 20,
+        arguments.quality,
+        arguments.scenes,
+    )
     for path in parts:
         print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
 
@@ -261,6 +273,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--market1501", type=Path, help="the unpacked archive")
     parser.add_argument("--cuhk03", type=Path, help="a folder of PID_cCAM_*.jpg")
     parser.add_argument("--synthetic", type=Path, help="a folder of PID_cCAM_*.jpg")
+    parser.add_argument("--scenes", type=Path, help="a folder of pictures without people")
 
 
 def _add_teacher(parser: argparse.ArgumentParser, what: str) -> None:

@@ -55,6 +55,7 @@ class Augmentation:
     cutmix: float = 0.0
     dye: float = 0.0  # probability of other colours for the upper or the lower part
     backdrop: float = 0.0  # probability of another picture's surroundings
+    scene: float = 0.0  # probability of a scene's surroundings; needs `prepare --scenes`
 
 
 def normalise(pictures: Tensor) -> Tensor:
@@ -70,6 +71,7 @@ def augment(
     mirrored: Tensor,
     settings: Augmentation,
     generator: torch.Generator,
+    scenes: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Change a batch at random.
 
@@ -79,6 +81,7 @@ def augment(
         mirrored: bool (n,), whether the view is the mirror image.
         settings: how strongly.
         generator: the source of all draws, on the CPU.
+        scenes: uint8 (m, 256, 256, 3) RGB, where `settings.scene` is over 0.
 
     Returns:
         float32 (n, 3, h, w) RGB in 0...255, and bool (n,) on the CPU: whether the picture still
@@ -94,6 +97,9 @@ def augment(
         align_corners=False,
     )
     x = novelty.backdrop(x, draw, settings.backdrop)
+    if settings.scene:
+        assert scenes is not None  # the trainer has checked
+        x = novelty.elsewhere(x, draw, settings.scene, scenes)
     x, own = novelty.dye(x, draw, settings.dye)
     x = degrade.halve(x, draw, settings.coarse)
     x = recolour(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .colours import recolour
 from .draws import Draw, between, chosen
+from .scenes import windows
 
 
 def dye(x: Tensor, draw: Draw, probability: float) -> tuple[Tensor, Tensor]:
@@ -64,6 +65,29 @@ def backdrop(x: Tensor, draw: Draw, probability: float) -> Tensor:
     if not len(rows):
         return x
     partner = draw.here(len(x)).argsort()[rows]
+    return _around(x, rows, x[draw.place(partner)], draw)
+
+
+def elsewhere(x: Tensor, draw: Draw, probability: float, scenes: Tensor) -> Tensor:
+    """As `backdrop`, with the surroundings of scenes without people.
+
+    Args:
+        x: float32 (n, 3, h, w) in 0...255; not changed.
+        draw: the source of all draws.
+        probability: that a picture is changed, 0...1.
+        scenes: uint8 (m, 256, 256, 3) RGB, on the device.
+
+    Returns:
+        The batch, in 0...255.
+    """
+    rows = chosen(draw, len(x), probability)
+    if not len(rows):
+        return x
+    return _around(x, rows, windows(scenes, draw, len(rows), *x.shape[2:]), draw)
+
+
+def _around(x: Tensor, rows: Tensor, places: Tensor, draw: Draw) -> Tensor:
+    """The batch with the middle of the pictures in `rows` in these places."""
     across, down = _grid(x)
     centre = draw(2, len(rows), 1, 1, 1) * 0.04 + 0.5
     wide = draw.place(between(draw.here, 0.26, 0.4, len(rows))).view(-1, 1, 1, 1)
@@ -73,7 +97,7 @@ def backdrop(x: Tensor, draw: Draw, probability: float) -> Tensor:
     person = torch.sigmoid((1 - away) * 8)
     found = x.clone()
     mine = x[draw.place(rows)]
-    found[draw.place(rows)] = torch.lerp(x[draw.place(partner)], mine, person)
+    found[draw.place(rows)] = torch.lerp(places, mine, person)
     return found
 
 

@@ -1,8 +1,8 @@
 """Training pictures as a few archives, to carry to a machine that has no data.
 
-An archive holds `train/SOURCE/NAME.jpg` and `held_out/SOURCE/NAME.jpg`, in plain tar; unpacked
-one over another they make the folder that `prepare --packed` reads.  Small pictures go in as
-they are, larger ones are shrunk to what training uses of them.
+An archive holds `train/SOURCE/NAME.jpg`, `held_out/SOURCE/NAME.jpg` and `scenes/NUMBER.jpg`, in
+plain tar; unpacked one over another they make the folder that `prepare --packed` reads.  Small
+pictures go in as they are, larger ones are shrunk to what training uses of them.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rich.progress import track
 
 from reid_edge import datasets
@@ -22,15 +24,21 @@ from reid_edge.errors import DatasetError
 from reid_edge.image_files import read_image
 from reid_edge.images import fill
 
+from .scenes import squares
 from .teacher import HEIGHT, WIDTH
 
 SPLITS = ("train", "held_out")
+SCENES = "scenes"
 _BLOCK = 512  # a file's header, and what its content is rounded up to
 _END = 2 * 10_240  # the end mark, and what an archive is rounded up to
 
 
 def pack(
-    splits: dict[str, dict[str, list[Sample]]], out: Path, part_bytes: int, quality: int = 92
+    splits: dict[str, dict[str, list[Sample]]],
+    out: Path,
+    part_bytes: int,
+    quality: int = 92,
+    scenes: Path | None = None,
 ) -> list[Path]:
     """Write `part00.tar`, `part01.tar`, ... of at most `part_bytes` each into `out`.
 
@@ -38,7 +46,8 @@ def pack(
         splits: of `SPLITS`, name -> source -> samples.
         out: a folder; made if it is not there.
         part_bytes: the largest archive's size.
-        quality: of the JPEGs that larger pictures become, 1 to 100.
+        quality: of the JPEGs that larger pictures and scenes become, 1 to 100.
+        scenes: a folder of pictures without people (`scenes.py`).
 
     Raises:
         DatasetError: two pictures of one source have one name, or one is larger than a part.
@@ -46,7 +55,7 @@ def pack(
     """
     out.mkdir(parents=True, exist_ok=True)
     total = sum(len(samples) for sources in splits.values() for samples in sources.values())
-    entries = track(_entries(splits, quality), "pack", total)
+    entries = chain(track(_entries(splits, quality), "pack", total), _scenes(scenes, quality))
     return [
         _write(out / f"part{number:02}.tar", group)
         for number, group in enumerate(_groups(entries, part_bytes))
@@ -112,6 +121,12 @@ def _entries(
                 yield f"{split}/{source}/{name}", _content(sample.path, quality)
 
 
+def _scenes(folder: Path | None, quality: int) -> Iterator[tuple[str, bytes]]:
+    if folder is not None:
+        for number, square in enumerate(squares(folder)):
+            yield f"{SCENES}/{number:05}.jpg", _jpeg(square, quality, folder)
+
+
 def _content(path: Path, quality: int) -> bytes:
     """The file itself if it is a small JPEG, else one of at most the training size."""
     picture = read_image(path)
@@ -122,6 +137,10 @@ def _content(path: Path, quality: int) -> bytes:
         small = np.empty((1, HEIGHT, WIDTH, 3), np.uint8)
         fill(small, [picture], "area")
         picture = small[0]
+    return _jpeg(picture, quality, path)
+
+
+def _jpeg(picture: NDArray[np.uint8], quality: int, path: Path) -> bytes:
     bgr = np.ascontiguousarray(picture[:, :, ::-1])
     done, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:

@@ -5,6 +5,7 @@ A prepared set is a folder of up to four arrays and a list:
     images.npy    uint8   (n, 256, 128, 3) RGB
     boxes.npy     float32 (n, views, 4)
     teacher.npy   float16 (n, views, 256 a teacher), unit norm; not there without teachers
+    scenes.npy    uint8   (m, 256, 256, 3) RGB, beside the training set only; not there without any
     labels.npy    int32   (n, 2): label 0...classes-1, source 0...sources-1
     index.json    sources, and path, pid and camid of each picture
 """

@@ -27,6 +27,8 @@ class PreparedSet:
     sources: list[str]
     pids: NDArray[np.int64]
     camids: NDArray[np.int64]
+    scenes: NDArray[np.uint8] | None = None
+    """Places without people, if there are any (`scenes.py`)."""
 
     @classmethod
     def open(cls, folder: Path) -> PreparedSet:
@@ -35,7 +37,7 @@ class PreparedSet:
             index = json.loads((folder / "index.json").read_text())
         except FileNotFoundError:
             raise SystemExit(f"{folder}: run `python -m training prepare` first") from None
-        taught = folder / "teacher.npy"
+        taught, places = folder / "teacher.npy", folder / "scenes.npy"
         return cls(
             images=np.load(folder / "images.npy", mmap_mode="r"),
             boxes=torch.from_numpy(np.load(folder / "boxes.npy")),
@@ -44,6 +46,7 @@ class PreparedSet:
             sources=index["sources"],
             pids=np.array([picture[1] for picture in index["pictures"]]),
             camids=np.array([picture[2] for picture in index["pictures"]]),
+            scenes=np.load(places, mmap_mode="r") if places.is_file() else None,
         )
 
     @property

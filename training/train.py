@@ -83,6 +83,7 @@ class Trainer:
         # Of the identity classifier on training pictures.
         self.accuracy = torch.zeros((), device=self.device)
         self._images: Tensor | None = None
+        self._scenes: Tensor | None = None
         self._echo = Echo[_Batch]()
 
     # -- state ---------------------------------------------------------------------------------
@@ -171,6 +172,11 @@ class Trainer:
     def check_teacher(self) -> None:
         """Whether there is the teacher that the stages still to come need."""
         kinds = {stage.teacher for stage in self.recipe.ahead(self.step)}
+        settings = [
+            s.augmentation or self.recipe.augmentation for s in self.recipe.ahead(self.step)
+        ]
+        if self.data.scenes is None and any(each.scene for each in settings):
+            raise SystemExit("this recipe needs `python -m training prepare` with --scenes")
         if self.teacher is None and "loop" in kinds:
             raise SystemExit("this recipe has its teacher in the loop: name it with --teacher")
         if "prepared" not in kinds:
@@ -201,6 +207,12 @@ class Trainer:
             self._images = None  # before the next ones are there: they are large
             self._images = self.data.resized(*size).to(self.device)
         return self._images
+
+    def scenes(self) -> Tensor:
+        """All places without people, on the device."""
+        if self._scenes is None:
+            self._scenes = torch.from_numpy(np.array(self.data.scenes)).to(self.device)
+        return self._scenes
 
     def _size(self, stage: Stage) -> tuple[int, int]:
         """The size at which pictures are augmented: the teacher's, if it looks on."""
@@ -268,14 +280,15 @@ class Trainer:
         settings = stage.augmentation or self.recipe.augmentation
         picked = self.images(stage)[self._place(rows)]
         mirrored = self._place(views.MIRRORED[chosen])
+        scenes = self.scenes() if settings.scene else None
         if stage.teacher == "prepared":
             assert self.data.teacher is not None  # `run` has checked
             boxes = self.data.boxes[rows, chosen].to(self.device)
-            pictures, own = augment(picked, boxes, mirrored, settings, self.generator)
+            pictures, own = augment(picked, boxes, mirrored, settings, self.generator, scenes)
             return pictures, own, self.data.teacher[rows, chosen].float().to(self.device)
         assert self.teacher is not None
         whole = self._place(np.tile(_WHOLE, (len(rows), 1)))
-        pictures, own = augment(picked, whole, mirrored, settings, self.generator)
+        pictures, own = augment(picked, whole, mirrored, settings, self.generator, scenes)
         return pictures, own, self.teacher(pictures)
 
     def _bookkeeping(self, parts: dict[str, float]) -> None:

@@ -8,7 +8,7 @@ from training.draws import constant, uniform
 STRONG = Augmentation(
     **dict.fromkeys(("stretch", "hue", "gamma"), 0.3),
     **dict.fromkeys(("coarse", "erase", "grey", "blur", "rescale", "compress"), 0.5),
-    **dict.fromkeys(("noise", "occlude", "mixup", "cutmix", "dye", "backdrop"), 0.4),
+    **dict.fromkeys(("noise", "occlude", "mixup", "cutmix", "dye", "backdrop", "scene"), 0.4),
 )
 
 
@@ -17,7 +17,9 @@ def test_augmentation_never_asks_the_device_for_a_number():
     images = torch.empty(16, 64, 32, 3, dtype=torch.uint8, device="meta")
     boxes = torch.empty(16, 4, device="meta")
     mirrored = torch.empty(16, dtype=torch.bool, device="meta")
-    changed, own = augment(images, boxes, mirrored, STRONG, torch.Generator().manual_seed(0))
+    scenes = torch.empty(4, 256, 256, 3, dtype=torch.uint8, device="meta")
+    generator = torch.Generator().manual_seed(0)
+    changed, own = augment(images, boxes, mirrored, STRONG, generator, scenes)
     x = normalise(changed)
     assert x.device.type == "meta"
     assert x.shape == (16, 3, 64, 32)

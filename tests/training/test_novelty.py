@@ -47,7 +47,20 @@ def test_the_middle_stays_and_the_surroundings_are_one_other_pictures(plain, dra
     assert partners != list(range(12))
 
 
-@pytest.mark.parametrize("change", [novelty.dye, novelty.backdrop])
+def test_the_middle_stays_and_the_surroundings_are_a_scenes(plain, draw):
+    scenes = torch.full((3, 256, 256, 3), 250, dtype=torch.uint8)
+    found = novelty.elsewhere(plain, draw, 1.0, scenes)
+    middle = slice(28, 36), slice(14, 18)
+    for row, picture in enumerate(found):
+        torch.testing.assert_close(picture[0][middle], plain[row, 0][middle], rtol=0, atol=0.2)
+        assert picture[0, [0, 0, -1, -1], [0, -1, 0, -1]].amin() > 249
+
+
+def _elsewhere(x, draw, probability):
+    return novelty.elsewhere(x, draw, probability, torch.zeros(2, 256, 256, 3, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("change", [novelty.dye, novelty.backdrop, _elsewhere])
 def test_only_some_pictures_are_changed(plain, draw, change):
     plain[:, 0] += 50  # grey has no hue
     found = change(plain, draw, 0.4)
@@ -56,7 +69,7 @@ def test_only_some_pictures_are_changed(plain, draw, change):
     assert 0 < changed.sum() < 12
 
 
-@pytest.mark.parametrize("change", [novelty.dye, novelty.backdrop])
+@pytest.mark.parametrize("change", [novelty.dye, novelty.backdrop, _elsewhere])
 def test_with_no_probability_the_batch_is_left_alone_and_nothing_drawn(plain, change):
     generator = torch.Generator().manual_seed(2)
     before = generator.get_state()

@@ -82,11 +82,16 @@ def test_packed_pictures_are_prepared_as_the_originals_are(tmp_path, capsys):
         for camid in (1, 2):
             path = source / f"{pid:06}_c{camid:03}_01.jpg"
             cv2.imwrite(str(path), rng.integers(0, 256, (128, 64, 3), np.uint8))
-    assert main(["pack", "--synthetic", str(source), "--out", str(tmp_path / "parts")]) == 0
+    (tmp_path / "places").mkdir()
+    plain = np.full((256, 512, 3), (10, 100, 200), np.uint8)
+    cv2.imwrite(str(tmp_path / "places" / "a.png"), plain)
+    places = ["--scenes", str(tmp_path / "places")]
+    packed = ["pack", "--synthetic", str(source), *places, "--out", str(tmp_path / "parts")]
+    assert main(packed) == 0
     assert "part00.tar" in capsys.readouterr().out
     unpack([tmp_path / "parts" / "part00.tar"], tmp_path / "there")
     runs = [tmp_path / "direct", tmp_path / "packed"]
-    assert main(["prepare", "--synthetic", str(source), "--out", str(runs[0])]) == 0
+    assert main(["prepare", "--synthetic", str(source), *places, "--out", str(runs[0])]) == 0
     assert main(["prepare", "--packed", str(tmp_path / "there"), "--out", str(runs[1])]) == 0
     for split in ("train", "held_out"):
         direct, packed = (PreparedSet.open(run / split) for run in runs)
@@ -94,3 +99,9 @@ def test_packed_pictures_are_prepared_as_the_originals_are(tmp_path, capsys):
         np.testing.assert_array_equal(direct.labels, packed.labels)
         np.testing.assert_array_equal(direct.camids, packed.camids)
         assert direct.sources == packed.sources == ["synthetic"]
+        for each in (direct.scenes, packed.scenes):
+            if split == "held_out":
+                assert each is None
+            else:
+                assert each.shape == (2, 256, 256, 3)
+                assert np.abs(each.astype(int) - (200, 100, 10)).max() < 4

@@ -151,6 +151,27 @@ def test_a_recipe_with_its_teacher_in_the_loop_needs_one(loop, prepared, tmp_pat
         trainer(loop, prepared, tmp_path).run()
 
 
+def test_people_are_put_into_scenes_if_there_are_any(loop, prepared, tmp_path):
+    strong = replace(loop.augmentation, scene=1.0)
+    stages = [replace(stage, augmentation=strong) for stage in loop.stages]
+    placed = replace(loop, stages=tuple(stages))
+    seen = []
+
+    def teacher(pictures):
+        seen.append(pictures.clone())
+        return torch.nn.functional.normalize(torch.ones(len(pictures), 256))
+
+    held_out, data = (PreparedSet.open(prepared / name) for name in ("held_out", "train"))
+    with pytest.raises(SystemExit, match="--scenes"):
+        Trainer(placed, data, held_out, tmp_path, teacher).run()
+    assert not seen
+    black = np.zeros((3, 256, 256, 3), np.uint8)
+    Trainer(placed, replace(data, scenes=black), held_out, tmp_path, teacher).run()
+    corners = torch.cat(seen)[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert corners.flatten(1).mean(1).amax() < 60  # brightness and tint follow
+    assert torch.cat(seen)[:, :, 120:136, 60:68].mean() > 60
+
+
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(recipe, prepared, tmp_path):
     run = trainer(recipe, prepared, tmp_path)
     run.run(stop_after=0)
