@@ -56,6 +56,13 @@ def _prepare(arguments: argparse.Namespace) -> None:
         scenes.prepare(places, arguments.out / "train" / "scenes.npy")
 
 
+def _leaves(arguments: argparse.Namespace) -> None:
+    from . import leaves
+
+    leaves.write(arguments.out, arguments.count)
+    print(f"{arguments.out}: {arguments.count} scenes")
+
+
 def _pack(arguments: argparse.Namespace) -> None:
     from .pack import pack
 
@@ -207,6 +214,11 @@ def _parser() -> argparse.ArgumentParser:
     pack.add_argument("--out", type=Path, required=True, help="the archives' folder")
     pack.add_argument("--part-size", type=int, default=28, metavar="MIB", help="each at most (28)")
     pack.add_argument("--quality", type=int, default=92, help="JPEG's, of shrunk pictures (92)")
+
+    leaves = commands.add_parser("leaves", help="scenes made of nothing, for --scenes")
+    leaves.set_defaults(run=_leaves)
+    leaves.add_argument("--out", type=Path, required=True, help="a folder for PNGs")
+    leaves.add_argument("--count", type=int, default=800, help="how many (800)")
 
     train = commands.add_parser("train", help="train, or go on where the last run stopped")
     train.set_defaults(run=_train)
