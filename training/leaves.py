@@ -45,7 +45,8 @@ def draw(rng: np.random.Generator) -> NDArray[np.uint8]:
     )
     scene = scene * shade[..., None] + rng.normal(0, rng.uniform(0, 12), scene.shape)
     scene = cv2.GaussianBlur(scene, (0, 0), rng.uniform(0.3, 2))
-    return np.clip(scene, 0, 255).astype(np.uint8)
+    found: NDArray[np.uint8] = np.clip(scene, 0, 255).astype(np.uint8)
+    return found
 
 
 def _outline(rng: np.random.Generator, size: float) -> NDArray[np.int32]:
