@@ -95,6 +95,15 @@ class OpenVinoBackend:
             self._request = None
 
 
+def is_right_with_signs() -> bool:
+    """Whether OpenVINO is right here about INT8 activations that have a sign: on AMX.
+
+    2026.4 is wrong on AVX2 alone, as ONNX Runtime is; 2025.4 and 2026.4 are on AVX512-VNNI, where
+    ONNX Runtime is right.  Other processors without AMX were not tried.
+    """
+    return _processor.has_amx_int8()
+
+
 def _arithmetic(bundle: Bundle, graph: str) -> str:
     """What to compute in where the graph has floats.
 

@@ -73,7 +73,7 @@ def cuda(monkeypatch):
         monkeypatch.setattr(_choose, "_has_tensorrt", lambda: tensorrt)
         monkeypatch.setattr(_processor, "has_fast_int8", lambda: fast_int8)
         signed = fast_int8 if amx is None else amx
-        monkeypatch.setattr(_processor, "has_signed_int8", lambda: signed)
+        monkeypatch.setattr(_processor, "has_amx_int8", lambda: signed)
         monkeypatch.setattr(_processor, "has_avx2", lambda: avx2)
 
     return pretend
