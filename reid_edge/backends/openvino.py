@@ -107,8 +107,9 @@ def is_right_with_signs() -> bool:
 def _arithmetic(bundle: Bundle, graph: str) -> str:
     """What to compute in where the graph has floats.
 
-    Around INT8, BF16 is a quarter faster in batches where the processor has it, and takes less from
-    accuracy than INT8 does; not where the gate was passed with float32 around it.
+    Around INT8, BF16 is faster in batches where the processor has it (by a quarter with AMX, by a
+    twentieth with AVX512-VNNI: docs/int8.md), and takes less from accuracy than INT8 does; not
+    where the gate was passed with float32 around it.
     """
     shorter = graph == "int8" and bundle.judged_in.get(graph) != "f32" and _processor.has_bf16()
     return "bf16" if shorter else "f32"
