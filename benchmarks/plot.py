@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,10 +20,12 @@ from typing import Any
 from reid_edge._command import finish
 from reid_edge.errors import ReportError
 
+from ._labels import Box, place
 from ._packages import require
 
 _RESULTS = Path(__file__).parent / "results"
 _OURS, _THEIRS, _MISSED = "#1b6ca8", "#777777", "#c0392b"
+_RADIUS = 3.5  # of a network's mark, in points
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,13 @@ def draw_ratios(found: Sequence[Ratio], out: Path) -> None:
     figure, axes = pyplot.subplots(
         figsize=(11, 1 + 0.32 * len(found)), layout="constrained", dpi=110
     )
-    for place, ratio in enumerate(reversed(found)):
+    for row, ratio in enumerate(reversed(found)):
         missed = ratio.target is not None and ratio.median < ratio.target
         colour = _MISSED if missed else _OURS
-        axes.plot([ratio.low, ratio.high], [place, place], color=colour, linewidth=2.5, alpha=0.5)
-        axes.plot(ratio.median, place, "o", color=colour)
+        axes.plot([ratio.low, ratio.high], [row, row], color=colour, linewidth=2.5, alpha=0.5)
+        axes.plot(ratio.median, row, "o", color=colour)
         if ratio.target is not None:
-            axes.plot(ratio.target, place, "|", color="black", markersize=14, markeredgewidth=2)
+            axes.plot(ratio.target, row, "|", color="black", markersize=14, markeredgewidth=2)
     axes.axvline(1, color="grey", linestyle=":")
     axes.set_xscale("log")
     axes.set_yticks(range(len(found)), [ratio.name for ratio in reversed(found)], fontsize=8)
@@ -80,35 +83,73 @@ def draw_ratios(found: Sequence[Ratio], out: Path) -> None:
 
 def draw_peers(figures: dict[str, Any], out: Path) -> None:
     """Images/s against mAP of each network, for both batch sizes."""
-    pyplot = _pyplot()
+    pyplot, ticker = _pyplot(), require("matplotlib.ticker", "matplotlib")
     rows = figures["contenders"]
     short = short_names([row["name"] for row in rows if not row["ours"]])
     batches = sorted(rows[0]["images_per_second"], key=int, reverse=True)
     figure, every = pyplot.subplots(
-        1, len(batches), figsize=(6.5 * len(batches), 5.5), sharey=True, layout="constrained"
+        1,
+        len(batches),
+        figsize=(6.5 * len(batches), 5.5),
+        sharey=True,
+        layout="constrained",
+        dpi=110,
     )
     for axes, batch in zip(every, batches, strict=True):
         for row in rows:
             at = (row["images_per_second"][batch], row["mAP"])
             colour = _OURS if row["ours"] else _THEIRS
-            axes.plot(*at, "o" if row["ours"] else "s", color=colour)
-            name = short.get(row["name"], row["name"])
-            axes.annotate(
-                f"{name} {row['precision']}",
-                at,
-                xytext=(5, 5),
-                textcoords="offset points",
-                fontsize=8,
-                color=colour,
-            )
+            axes.plot(*at, "o" if row["ours"] else "s", color=colour, markersize=2 * _RADIUS)
         axes.set_xscale("log")
+        # Plain numbers: powers of ten are wider, and run into each other.
+        axes.xaxis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(2, 0.5)))
+        axes.xaxis.set_major_formatter(ticker.LogFormatter())
+        axes.tick_params(axis="x", which="both", length=3.5, pad=3.5)
         axes.margins(x=0.25, y=0.12)
         axes.set(title=f"batch {batch}", xlabel="images/s, OpenVINO on the CPU")
         axes.grid(alpha=0.3, which="both")
     whole = "official test" if figures["whole_protocol"] else "a part only, no protocol"
     every[0].set_ylabel(f"mAP, {figures['dataset']} ({whole})")
-    figure.savefig(out, dpi=110)
+    figure.canvas.draw()  # now the axes have their places, and pixels a meaning
+    for axes, batch in zip(every, batches, strict=True):
+        labels = [
+            axes.annotate(
+                f"{short.get(row['name'], row['name'])} {row['precision']}",
+                (row["images_per_second"][batch], row["mAP"]),
+                xytext=(0, 0),
+                textcoords="offset points",
+                fontsize=8,
+                color=_OURS if row["ours"] else _THEIRS,
+                in_layout=False,
+            )
+            for row in rows
+        ]
+        _spread(axes, labels)
+    figure.savefig(out)
     pyplot.close(figure)
+
+
+def _spread(axes: Any, labels: Sequence[Any]) -> None:
+    """Put labels where they cover nothing, with a line to its point from one that is far."""
+    points = [tuple(axes.transData.transform(label.xy)) for label in labels]
+    sizes = [
+        (label.get_window_extent().width, label.get_window_extent().height) for label in labels
+    ]
+    room, per_pixel = Box(*axes.bbox.extents), 72 / axes.figure.dpi
+    boxes = place(points, sizes, room, _RADIUS / per_pixel)
+    for label, (x, y), box in zip(labels, points, boxes, strict=True):
+        label.set_position(((box.left - x) * per_pixel, (box.bottom - y) * per_pixel))
+        label.set_verticalalignment("bottom")
+        end = box.nearest(x, y)
+        if math.dist(end, (x, y)) * per_pixel > 3 * _RADIUS:
+            axes.annotate(
+                "",
+                label.xy,
+                xytext=((end[0] - x) * per_pixel, (end[1] - y) * per_pixel),
+                textcoords="offset points",
+                arrowprops={"arrowstyle": "-", "color": label.get_color(), "linewidth": 0.5},
+                in_layout=False,
+            )
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_edge.backends import _openvino_import, _processor
+from reid_edge.backends.openvino import is_right_with_signs
 
 from . import emulation
 
@@ -71,7 +72,7 @@ def execution(graph: bytes, half: bool, int8: bool, unsigned: bool) -> Execution
         int8: whether there is INT8 in it.
         unsigned: whether its INT8 activations have no sign.
     """
-    fast = _processor.has_fast_int8() if unsigned else _processor.has_signed_int8()
+    fast = _processor.has_fast_int8() if unsigned else is_right_with_signs()
     if int8 and not half:
         # Processors with VNNI alone run FP32 around INT8: BF16 is judged, the coarser of the two.
         if fast and _processor.has_bf16():

@@ -144,6 +144,10 @@ class DriverError(BackendError):
     """No NVIDIA driver, or one that is too old for the installed TensorRT."""
 
 
+class UnservedGpuError(BackendError):
+    """A GPU on which the installed TensorRT runs no engine, whatever it was built for."""
+
+
 class EngineBuildError(BackendError):
     """TensorRT refused a graph or could not build an engine from it."""
 

@@ -190,3 +190,12 @@ def test_the_default_model_is_a_shipped_one(tmp_path, monkeypatch):
     monkeypatch.setattr(bundle, "_MODELS", tmp_path)
     folder = _tiny.write(tmp_path / bundle.DEFAULT_MODEL)
     assert bundle.find(None) == folder
+
+
+def test_where_the_default_model_was_left_out_the_others_are_named(tmp_path, monkeypatch):
+    """As the README says of products without `edge`: nothing else takes its place unasked."""
+    monkeypatch.setattr(bundle, "_MODELS", tmp_path)
+    folder = _tiny.write(tmp_path / "edge-free")
+    with pytest.raises(errors.UnknownModelError, match="'edge': give one of edge-free, or the"):
+        bundle.find(None)
+    assert bundle.find("edge-free") == folder

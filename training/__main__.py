@@ -170,7 +170,14 @@ def _validate(arguments: argparse.Namespace) -> None:
     recipe = Recipe.load(arguments.recipe)
     unseen = PreparedSet.open(arguments.data / "train").of(arguments.source, arguments.people)
     device = best_device()
-    network, step = validation.averaged(arguments.run_folder / "checkpoint.pt", device)
+    checkpoint = arguments.run_folder / "checkpoint.pt"
+    network, step = validation.averaged(checkpoint, device)
+    # A recipe of another network may be as long: its picture sizes would pass for this run's.
+    if network.architecture != recipe.architecture:
+        raise SystemExit(
+            f"{checkpoint} holds another architecture than {arguments.recipe}: name the --recipe "
+            "that it was trained by"
+        )
     if step > recipe.steps:
         raise SystemExit(
             f"the run stands at step {step}, behind the recipe's end: name its --recipe"

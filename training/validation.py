@@ -13,21 +13,22 @@ from reid_edge import metrics
 
 from .arithmetic import autocast
 from .augment import normalise
-from .model import Architecture, build
+from .model import Architecture, Network, build
 from .saved import read_checkpoint
 from .sets import Batches, PreparedSet
 
 BATCH_SIZE = 64  # little beside what a training step holds, and large enough for a GPU
 
 
-def averaged(checkpoint: Path, device: torch.device) -> tuple[nn.Module, int]:
+def averaged(checkpoint: Path, device: torch.device) -> tuple[Network, int]:
     """The averaged network of a run, a soup or a light checkpoint, and the step it stands at.
 
     Raises:
         SystemExit: there is no such file.
     """
     state = read_checkpoint(checkpoint, device)
-    network = build(Architecture.from_json(state["architecture"])).to(device)
+    network = build(Architecture.from_json(state["architecture"]))
+    network.to(device)
     weights = {name.removeprefix("module."): value for name, value in state["average"].items()}
     del weights["n_averaged"]
     network.load_state_dict(weights)

@@ -18,6 +18,7 @@ from ..errors import (
 )
 from . import _cuda, _processor
 from ._protocol import Backend
+from .openvino import is_right_with_signs
 
 _DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,3})?")
 NAMES = ("openvino", "onnxruntime", "tensorrt", "tensorrt_rtx")
@@ -171,14 +172,19 @@ def _fastest(bundle: Bundle, backend: str, device: str) -> str:
 def _gives_int8_as_judged(bundle: Bundle, backend: str) -> bool:
     """Whether INT8 gives the sums on this CPU that its accuracy was judged with.
 
-    AVX2's sums saturate, which the export rules out where activations have no sign, for the pairs
-    of products that OpenVINO adds up.  Other processors have not been measured.
+    ONNX Runtime does with VNNI or AMX, whether activations have a sign or not.
+
+    OpenVINO does with VNNI, AMX or AVX2 where they have none: AVX2's sums saturate, which the
+    export rules out for the pairs of products that OpenVINO adds up, not for ONNX Runtime's.
+    Where they have a sign, as in `int8` of older exports, OpenVINO does with AMX only.
+
+    Other processors have not been measured.
     """
     if backend != "openvino":
         return _processor.has_fast_int8()
     if bundle.activations.get("int8") == "uint8":
         return _processor.has_fast_int8() or _processor.has_avx2()
-    return _processor.has_signed_int8()
+    return is_right_with_signs()
 
 
 def _check_offered(precision: str, backend: str, device: str) -> None:

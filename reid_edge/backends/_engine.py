@@ -13,7 +13,14 @@ from .. import engine_cache, engines
 from .._build_display import BuildDisplay
 from ..bundle import Bundle
 from ..engine_options import BuildOptions, EngineOptions
-from ..errors import BackendError, DriverError, EnginePlanError, MissingDependencyError, OptionError
+from ..errors import (
+    BackendError,
+    DriverError,
+    EnginePlanError,
+    MissingDependencyError,
+    OptionError,
+    UnservedGpuError,
+)
 from . import _cuda
 from .tensorrt import TensorRtBackend
 
@@ -33,6 +40,7 @@ def start(
     """Load the engine of a graph, after building it where there is none that fits.
 
     Raises:
+        UnservedGpuError: TensorRT-RTX on a GPU that it does not serve.
         BackendError: no driver, no TensorRT, a graph that it refuses, no memory, no safe folder.
         BundleError: the graph is damaged.
     """
@@ -108,29 +116,31 @@ def load(module: str, ahead: bool = False) -> Any:
 
 
 def aimed(trt: Any, info: _cuda.GpuInfo, build: BuildOptions) -> BuildOptions:
-    """The options with TensorRT-RTX's target: the GPU that is there, where it has that target.
+    """The options with TensorRT-RTX's target: one that was given, else the GPU that is there.
 
     RTX plans are built for a compute capability, so one that was built ahead of time serves.
 
     Raises:
-        BackendError: a GPU that TensorRT-RTX builds for and does not run on, such as an H200.
+        UnservedGpuError: TensorRT-RTX does not run on this GPU, such as an H200, whatever the
+            engine is built for.
     """
-    if not engines.is_rtx(trt) or build.target is not None:
+    if not engines.is_rtx(trt):
         return build
     names = map(_TARGET.fullmatch, dir(trt.ComputeCapability))
     targets = sorted((int(name[1]), int(name[2])) for name in names if name)
-    if info.compute_capability in targets:
-        return replace(build, target=info.compute_capability)
+    is_target = info.compute_capability in targets
     # It serves those to come after its newest target, and none that it has left out: 9.0 was
-    # tried, and its message names those that it serves.
-    if targets and info.compute_capability < targets[-1]:
+    # tried with engines for 9.0, 8.0 and 8.6, and its message names those that it serves.
+    if targets and not is_target and info.compute_capability < targets[-1]:
         served = ", ".join(f"{major}.{minor}" for major, minor in targets)
         here = ".".join(map(str, info.compute_capability))
-        raise BackendError(
+        raise UnservedGpuError(
             f"TensorRT-RTX {trt.__version__} does not run on this GPU ({info.name}, compute "
             f"capability {here}), but on {served} and later; use backend 'tensorrt' or "
-            "'onnxruntime', or give the target of another GPU to build for"
+            "'onnxruntime' here, or build for another GPU: python -m reid_edge build --target"
         )
+    if is_target and build.target is None:
+        return replace(build, target=info.compute_capability)
     return build
 
 

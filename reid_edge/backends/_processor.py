@@ -17,12 +17,8 @@ def has_fast_int8(cpuinfo: Path = _CPUINFO) -> bool:
 
 
 @functools.cache
-def has_signed_int8(cpuinfo: Path = _CPUINFO) -> bool:
-    """Whether OpenVINO is right about INT8 activations that have a sign: AMX.
-
-    2026.4 is wrong on AVX2 alone, as ONNX Runtime is; 2025.4 and 2026.4 are on AVX512-VNNI, where
-    ONNX Runtime is right.  Other processors without AMX were not tried.
-    """
+def has_amx_int8(cpuinfo: Path = _CPUINFO) -> bool:
+    """Whether the CPU multiplies tiles of 8-bit integers: AMX."""
     return "amx_int8" in _flags(cpuinfo)
 
 

@@ -95,11 +95,21 @@ class OpenVinoBackend:
             self._request = None
 
 
+def is_right_with_signs() -> bool:
+    """Whether OpenVINO is right here about INT8 activations that have a sign: on AMX.
+
+    2026.4 is wrong on AVX2 alone, as ONNX Runtime is; 2025.4 and 2026.4 are on AVX512-VNNI, where
+    ONNX Runtime is right.  Other processors without AMX were not tried.
+    """
+    return _processor.has_amx_int8()
+
+
 def _arithmetic(bundle: Bundle, graph: str) -> str:
     """What to compute in where the graph has floats.
 
-    Around INT8, BF16 is a quarter faster in batches where the processor has it, and takes less from
-    accuracy than INT8 does; not where the gate was passed with float32 around it.
+    Around INT8, BF16 is faster in batches where the processor has it (by a quarter with AMX, by a
+    twentieth with AVX512-VNNI: docs/int8.md), and takes less from accuracy than INT8 does; not
+    where the gate was passed with float32 around it.
     """
     shorter = graph == "int8" and bundle.judged_in.get(graph) != "f32" and _processor.has_bf16()
     return "bf16" if shorter else "f32"

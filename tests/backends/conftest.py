@@ -65,15 +65,15 @@ def started(monkeypatch):
 
 @pytest.fixture
 def cuda(monkeypatch):
-    """Pretend that a driver and packages are there, or not."""
+    """Pretend that a driver and packages are there, or not, and what the CPU has for INT8."""
 
-    def pretend(driver, package=True, tensorrt=False, fast_int8=True, avx2=True, amx=None):
+    def pretend(driver, package=True, tensorrt=False, cpu=("avx2", "vnni", "amx")):
         monkeypatch.setattr(_cuda, "driver_present", lambda: driver)
         monkeypatch.setattr(_choose, "_onnxruntime_has_cuda", lambda: package)
         monkeypatch.setattr(_choose, "_has_tensorrt", lambda: tensorrt)
-        monkeypatch.setattr(_processor, "has_fast_int8", lambda: fast_int8)
-        signed = fast_int8 if amx is None else amx
-        monkeypatch.setattr(_processor, "has_signed_int8", lambda: signed)
-        monkeypatch.setattr(_processor, "has_avx2", lambda: avx2)
+        assert {"avx2", "vnni", "amx"}.issuperset(cpu)
+        monkeypatch.setattr(_processor, "has_avx2", lambda: "avx2" in cpu)
+        monkeypatch.setattr(_processor, "has_fast_int8", lambda: "vnni" in cpu or "amx" in cpu)
+        monkeypatch.setattr(_processor, "has_amx_int8", lambda: "amx" in cpu)
 
     return pretend

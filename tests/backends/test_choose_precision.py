@@ -9,6 +9,9 @@ import pytest
 from reid_edge import backends, errors
 
 PASSED = {"fp16": True, "int8": True, "int8_fp16": True}
+AVX2 = ("avx2",)
+VNNI = ("avx2", "vnni")
+AMX = ("avx2", "vnni", "amx")
 
 
 def with_graphs(found, default, **gates):
@@ -55,19 +58,21 @@ def test_each_place_takes_the_graph_that_suits_it(
 
 
 @pytest.mark.parametrize(
-    ("gates", "fast_int8", "expected"),
+    ("gates", "cpu", "expected"),
     [
-        ({"int8": True}, True, "int8"),
-        ({"int8": True}, False, "fp32"),
-        ({"int8": False}, True, "fp32"),
-        ({"int8_fp16": True}, True, "fp32"),
-        ({}, True, "fp32"),
+        ({"int8": True}, AMX, "int8"),
+        ({"int8": True}, VNNI, "fp32"),
+        ({"int8": True}, AVX2, "fp32"),
+        ({"int8": False}, AMX, "fp32"),
+        ({"int8_fp16": True}, AMX, "fp32"),
+        ({}, AMX, "fp32"),
     ],
 )
 def test_auto_takes_only_what_passed_its_gate_and_what_the_processor_has(
-    tiny_bundle, started, cuda, gates, fast_int8, expected
+    tiny_bundle, started, cuda, gates, cpu, expected
 ):
-    cuda(False, fast_int8=fast_int8)
+    """The graph has signs, as those of older exports."""
+    cuda(False, cpu=cpu)
     backends.choose(with_graphs(tiny_bundle, "auto", **gates))
     assert started == [("openvino", expected, "cpu")]
 
@@ -92,7 +97,7 @@ def test_what_did_not_pass_its_gate_runs_only_on_request(tiny_bundle, started, c
 
 
 def test_without_vnni_int8_needs_avx2_and_activations_without_a_sign(tiny_bundle, started, cuda):
-    cuda(False, fast_int8=False)
+    cuda(False, cpu=AVX2)
     found = with_graphs(tiny_bundle, "auto", **PASSED)
     unsigned = dataclasses.replace(found, activations={"int8": "uint8"})
     backends.choose(unsigned, "openvino", "int8", "cpu")
@@ -105,7 +110,7 @@ def test_without_vnni_int8_needs_avx2_and_activations_without_a_sign(tiny_bundle
 
 def test_with_vnni_and_without_amx_signs_are_for_onnx_runtime(tiny_bundle, started, cuda):
     """OpenVINO gives wrong numbers there; ONNX Runtime gives the right ones."""
-    cuda(False, amx=False)
+    cuda(False, cpu=VNNI)
     signed = dataclasses.replace(with_graphs(tiny_bundle, "auto", **PASSED), activations={})
     with pytest.raises(errors.PrecisionUnavailableError, match="backend='onnxruntime' runs it"):
         backends.choose(signed, "openvino", "int8", "cpu")
@@ -115,17 +120,17 @@ def test_with_vnni_and_without_amx_signs_are_for_onnx_runtime(tiny_bundle, start
 
 
 @pytest.mark.parametrize(
-    ("activations", "avx2", "remedy"),
+    ("activations", "cpu", "remedy"),
     [
-        ({}, True, "export the bundle again"),
-        ({"int8": "int8"}, True, "export the bundle again"),
-        ({"int8": "uint8"}, False, "Linux on x86 with AVX2"),
+        ({}, AVX2, "export the bundle again"),
+        ({"int8": "int8"}, AVX2, "export the bundle again"),
+        ({"int8": "uint8"}, (), "Linux on x86 with AVX2"),
     ],
 )
 def test_int8_that_was_not_judged_for_a_cpu_is_refused_with_the_reason(
-    tiny_bundle, started, cuda, activations, avx2, remedy
+    tiny_bundle, started, cuda, activations, cpu, remedy
 ):
-    cuda(False, fast_int8=False, avx2=avx2)
+    cuda(False, cpu=cpu)
     graphs = with_graphs(tiny_bundle, "auto", **PASSED)
     found = dataclasses.replace(graphs, activations=activations)
     with pytest.raises(
@@ -138,9 +143,9 @@ def test_int8_that_was_not_judged_for_a_cpu_is_refused_with_the_reason(
     assert started == [("openvino", "int8", "cpu")]
 
 
-@pytest.mark.parametrize("fast_int8", [True, False])
-def test_a_graph_that_is_not_there_is_the_first_reason(tiny_bundle, started, cuda, fast_int8):
-    cuda(False, fast_int8=fast_int8)
+@pytest.mark.parametrize("cpu", [AMX, AVX2])
+def test_a_graph_that_is_not_there_is_the_first_reason(tiny_bundle, started, cuda, cpu):
+    cuda(False, cpu=cpu)
     with pytest.raises(errors.PrecisionUnavailableError, match="no int8 graph"):
         backends.choose(tiny_bundle, precision="int8")
     assert started == []

@@ -37,11 +37,11 @@ def test_the_processor_is_asked_for_avx2(tmp_path, line, found):
     assert _processor.has_avx2.__wrapped__(cpuinfo) is found
 
 
-@pytest.mark.parametrize(("flag", "found"), [("amx_int8", True), ("avx512_vnni", False)])
+@pytest.mark.parametrize(("flag", "found"), [("amx_int8", True), ("amx_bf16 avx512_vnni", False)])
 def test_the_processor_is_asked_for_amx(tmp_path, flag, found):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(f"flags\t\t: fpu {flag}\n")
-    assert _processor.has_signed_int8.__wrapped__(cpuinfo) is found
+    assert _processor.has_amx_int8.__wrapped__(cpuinfo) is found
 
 
 @pytest.mark.parametrize(("flag", "found"), [("amx_bf16", True), ("avx512_vnni", False)])

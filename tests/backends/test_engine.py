@@ -235,19 +235,42 @@ def test_targets_are_read_off_the_names_that_rtx_has(
     gpu.info = dataclasses.replace(gpu.info, compute_capability=capability)
     options = EngineOptions(engine_dir)
     if aimed is None:
-        with pytest.raises(errors.BackendError, match=r"8\.9, 12\.0, 12\.1 and later"):
+        with pytest.raises(errors.UnservedGpuError, match=r"8\.9, 12\.0, 12\.1 and later"):
             _engine.start("tensorrt_rtx", full_bundle, "fp16", "cuda", options)
     else:
         _engine.start("tensorrt_rtx", full_bundle, "fp16", "cuda", options).close()
         assert rtx.world.aimed == (1, aimed, 0)
 
 
+@pytest.mark.parametrize("target", [None, (8, 6)])
 @pytest.mark.parametrize("capability", [(7, 0), (8, 0)])
 def test_a_gpu_that_rtx_left_out_is_refused_before_anything_is_built(
-    rtx, full_bundle, engine_dir, gpu, capability
+    rtx, full_bundle, engine_dir, gpu, capability, target
 ):
+    """With a target, too: an H200 loaded no engine, whatever it was built for."""
     gpu.info = dataclasses.replace(gpu.info, compute_capability=capability)
-    options = EngineOptions(engine_dir)
-    with pytest.raises(errors.BackendError, match=r"does not run on this GPU .* but on 8\.6, 8\.7"):
+    options = EngineOptions(engine_dir, BuildOptions(target=target))
+    match = r"does not run on this GPU .* but on 8\.6, 8\.7"
+    with pytest.raises(errors.UnservedGpuError, match=match):
         _engine.start("tensorrt_rtx", full_bundle, "fp16", "cuda", options)
     assert rtx.world.builds == []
+
+
+def test_a_plan_that_is_there_is_not_loaded_on_a_gpu_that_rtx_left_out(
+    rtx, full_bundle, engine_dir, gpu
+):
+    """Built ahead of time for another GPU, where none is asked for."""
+    ahead = BuildOptions(target=(8, 6))
+    _engine.built(rtx, full_bundle, "fp16", None, engine_dir, ahead, engine_cache.Found(None))
+    gpu.info = dataclasses.replace(gpu.info, compute_capability=(8, 0))
+    gpu.log.clear()
+    options = EngineOptions(engine_dir, ahead)
+    with pytest.raises(errors.UnservedGpuError):
+        _engine.start("tensorrt_rtx", full_bundle, "fp16", "cuda", options)
+    assert ("make", "engine") not in gpu.log
+    assert len(rtx.world.builds) == 1
+
+
+def test_a_target_that_was_given_stands_on_a_gpu_that_rtx_serves(rtx, gpu):
+    assert _engine.aimed(rtx, gpu.info, BuildOptions(target=(8, 6))).target == (8, 6)
+    assert _engine.aimed(rtx, gpu.info, BuildOptions()).target == (8, 7)

@@ -7,7 +7,7 @@ import pytest
 
 from reid_edge import bundle, errors
 from reid_edge.backends import _processor
-from reid_edge.backends.openvino import OpenVinoBackend
+from reid_edge.backends.openvino import OpenVinoBackend, is_right_with_signs
 
 
 @pytest.fixture
@@ -45,6 +45,13 @@ def test_a_failure_of_the_engine_is_told_in_one_line_with_the_fix(
         OpenVinoBackend(bundle.load(tiny_folder), "fp32")
     assert type(raised.value) is error
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("amx", [True, False])
+def test_it_is_trusted_with_signs_on_amx_alone(monkeypatch, amx):
+    monkeypatch.setattr(_processor, "has_fast_int8", lambda: True)
+    monkeypatch.setattr(_processor, "has_amx_int8", lambda: amx)
+    assert is_right_with_signs() is amx
 
 
 def test_it_computes_in_float32_even_where_the_processor_has_shorter_floats(core, tiny_folder):

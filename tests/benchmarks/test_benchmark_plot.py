@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 
 import cv2
@@ -67,6 +68,22 @@ def test_pictures_are_drawn(tmp_path):
     written = plot.draw(tmp_path)
     assert written == [tmp_path / "ratios.png", tmp_path / "peers.png"]
     assert all(cv2.imread(str(path)).std() > 1 for path in written)
+
+
+@pytest.mark.parametrize("folder", plot.kept(), ids=lambda folder: folder.name)
+def test_labels_of_the_kept_peers_cover_one_another_nowhere(folder, tmp_path, monkeypatch):
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs matplotlib, of the train extra")
+    drawn = []
+    monkeypatch.setattr(pyplot, "close", drawn.append)
+    figures = json.loads((folder / "peers.json").read_text())["figures"]
+    plot.draw_peers(figures, tmp_path / "peers.png")
+    (figure,) = drawn
+    for axes in figure.axes:
+        labels = [text.get_window_extent() for text in axes.texts if text.get_text()]
+        assert len(labels) == len(figures["contenders"])
+        for a, b in itertools.combinations(labels, 2):
+            assert min(a.x1, b.x1) - max(a.x0, b.x0) < 1 or min(a.y1, b.y1) - max(a.y0, b.y0) < 1
+        assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in labels)
 
 
 def test_files_of_others_are_refused(tmp_path):

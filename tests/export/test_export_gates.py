@@ -30,7 +30,7 @@ def test_int8_is_judged_with_bf16_around_it(
 
     monkeypatch.setattr(running, "execution", usual_execution)
     monkeypatch.setattr(running, "Network", watched)
-    for name in ("has_fast_int8", "has_signed_int8", "has_bf16"):
+    for name in ("has_fast_int8", "has_amx_int8", "has_bf16"):
         monkeypatch.setattr(running._processor, name, lambda: able)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of so few pictures, a hair decides
@@ -47,7 +47,7 @@ def test_int8_is_judged_with_bf16_around_it(
 @pytest.mark.parametrize(("fast", "signed"), [(True, True), (True, False), (False, False)])
 def test_a_processor_runs_what_it_has(monkeypatch, usual_execution, fast, signed, bf16, fp16):
     monkeypatch.setattr(running._processor, "has_fast_int8", lambda: fast)
-    monkeypatch.setattr(running._processor, "has_signed_int8", lambda: signed)
+    monkeypatch.setattr(running._processor, "has_amx_int8", lambda: signed)
     monkeypatch.setattr(running._processor, "has_bf16", lambda: bf16)
     monkeypatch.setattr(running, "half_precision", lambda: fp16)
     monkeypatch.setattr(emulation, "emulate", lambda graph, bf16=False: b"bf16" if bf16 else b"f32")

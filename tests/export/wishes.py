@@ -10,6 +10,7 @@ import onnx
 from export import emulation
 from export.wish import Wish
 from reid_edge.backends import _processor
+from reid_edge.backends.openvino import is_right_with_signs
 
 
 def wish(crops, **changes):
@@ -32,7 +33,7 @@ def runnable(content):
     stored = {each.name: each for each in onnx.load_from_string(content).graph.initializer}
     unsigned = "zero" in stored and stored["zero"].data_type == onnx.TensorProto.UINT8
     plain = _processor.has_fast_int8() or _processor.has_avx2()
-    if not (plain if unsigned else _processor.has_signed_int8()):
+    if not (plain if unsigned else is_right_with_signs()):
         content = emulation.emulate(content)
     return content, "f32"
 

@@ -86,6 +86,26 @@ def test_published_weights_are_a_part_of_the_mean(runs, tmp_path, published_file
         soup(tmp_path / "second", weights, other)
 
 
+def test_a_carried_average_and_the_weights_that_it_began_with_have_a_mean(
+    runs, tmp_path, published_file
+):
+    """As docs/training-on-a-gpu.md makes edge 0.8.0's."""
+    state = load(runs[0])
+    weights = published_file(
+        published(state["average"]), state["architecture"], tmp_path / "start.safetensors"
+    )
+    carried = tmp_path / "carried"
+    carried.mkdir()
+    light = ["light", "--average-only", "--run", str(runs[1])]
+    assert main([*light, "--out", str(carried / "checkpoint.pt")]) == 0
+    assert soup(tmp_path / "soup", carried, weights) == 0
+    a, b, mean = state["average"], load(runs[1])["average"], load(tmp_path / "soup")["average"]
+    for name, value in mean.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, (a[name].half().float() + b[name].half().float()) / 2)
+    assert published(mean)
+
+
 def test_what_has_no_mean_is_refused(runs, tmp_path):
     with pytest.raises(SystemExit, match="named twice"):
         soup(tmp_path / "soup", runs[0], tmp_path / "." / "a")

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
@@ -19,6 +21,20 @@ def test_a_run_is_validated_on_the_people_of_one_source(recipe, prepared, tmp_pa
     more = ("--run", run, "--source", "market1501", "--people", "2")
     assert main(arguments("validate", tmp_path, prepared, *more)) == 0
     assert capsys.readouterr().out.startswith("8 pictures: rank-1 ")
+
+
+def test_validating_by_the_recipe_of_another_network_says_what_to_name(recipe, prepared, tmp_path):
+    run = str(tmp_path / "run")
+    assert main(arguments("train", tmp_path, prepared, "--out", run)) == 0
+    path = tmp_path / "recipe.json"
+    other = json.loads(path.read_text())
+    other["architecture"]["stem"] += 1
+    path.write_text(json.dumps(other))
+    more = ("--run", run, "--source", "market1501", "--people", "2")
+    with pytest.raises(
+        SystemExit, match=r"another architecture than .*recipe\.json: name the --rec"
+    ):
+        main(arguments("validate", tmp_path, prepared, *more))
 
 
 def test_validating_without_a_run_says_what_to_do(recipe, prepared, tmp_path):
