@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._command import finish, prepare
 from ._text import visible
+from ._unreadable import NAMED, embed_all
 from ._version import __version__
 from .errors import OptionError
 from .gallery import command as gallery_command
@@ -24,8 +25,6 @@ from .reid import ReId
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
-
-_NAMED = 5  # pictures left out that are named on standard error
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,7 +42,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     with _model(arguments) as reid:
         info = reid.info()
         threshold = _threshold(arguments.threshold, info["thresholds"])
-        embeddings = reid.embed_files(arguments.pictures)
+        embeddings = embed_all(reid, arguments.pictures)
         scores = reid.score(embeddings[:1], embeddings[1:])
     rows = [
         {"picture": path, "score": round(float(score), 6), "same": bool(score > threshold)}
@@ -148,9 +147,9 @@ def _tell_left_out(reasons: list[str]) -> None:
     if not reasons:
         return
     print(f"warning: unreadable pictures left out: {len(reasons):,}", file=sys.stderr)
-    for reason in reasons[:_NAMED]:
+    for reason in reasons[:NAMED]:
         print(visible(f"left out: {reason}"), file=sys.stderr)
-    if (more := len(reasons) - _NAMED) > 0:
+    if (more := len(reasons) - NAMED) > 0:
         print(f"left out: {more:,} more", file=sys.stderr)
 
 

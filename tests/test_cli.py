@@ -106,6 +106,22 @@ def test_many_pictures_are_decoded_one_at_a_time(run, picture_file, tiny, monkey
     assert alive
 
 
+def test_all_bad_pictures_are_named_at_once(run, files, tmp_path):
+    for number in range(7):
+        (tmp_path / f"bad{number}.jpg").write_bytes(b"no picture")
+    bad = [tmp_path / f"bad{number}.jpg" for number in range(7)]
+    absent = tmp_path / "absent.jpg"
+    code, out, err = run("predict", files[0], bad[0], absent, files[1], bad[0])
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"error: 2 pictures cannot be used: {bad[0]}: no picture that")
+    assert f"; {absent}: cannot be read" in err
+    err = run("predict", files[0], *bad)[2]
+    assert "7 pictures" in err
+    assert [str(path) in err for path in bad] == [True] * 5 + [False] * 2
+    assert err.endswith("; and 2 more\n")
+    assert run("predict", files[0], absent)[2].startswith(f"error: {absent}: cannot be read")
+
+
 def test_alpha_is_dropped(run, files, tmp_path):
     rgba = np.concatenate([_tiny.picture(0)[:, :, ::-1], np.full((48, 24, 1), 9, np.uint8)], 2)
     path = tmp_path / "alpha.png"
