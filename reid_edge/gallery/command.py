@@ -12,6 +12,7 @@ from typing import Any
 
 from .._command import counted
 from .._files import write_whole
+from .._unreadable import embed_all
 from ..errors import GalleryFileError, GalleryWriteError, OptionError
 from ..image_files import read_image
 from ..reid import ReId
@@ -87,9 +88,11 @@ def run(arguments: argparse.Namespace, start: Callable[[], ReId]) -> Answer:
     path = Path(arguments.gallery)
     if not arguments.add:
         check_exists(path)
-    if arguments.add or arguments.identify:
+    if arguments.add:
+        return _add(path, start, arguments)
+    if arguments.identify:
         with start() as reid, Gallery(path, reid) as gallery:
-            return (_add if arguments.add else _identify)(gallery, reid, arguments)
+            return _identify(gallery, reid, arguments)
     with Gallery(path, arguments.model) as gallery:
         return _without_pictures(gallery, arguments)
 
@@ -114,11 +117,27 @@ def _check_options(arguments: argparse.Namespace) -> None:
             raise OptionError(f"--{name} goes with --{action}; give both, or leave it out")
 
 
-def _add(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> Answer:
+def _add(path: Path, start: Callable[[], ReId], arguments: argparse.Namespace) -> Answer:
+    """Enrol someone.
+
+    All that can be wrong with what was given is found before the file is opened: opening makes it
+    and binds it to the model, and it could not be deleted again, for another process may have
+    begun to use it.
+    """
+    from . import inputs
+
     name, *files = arguments.add
-    keep = arguments.thumbnails
-    pictures = [read_image(file) for file in files] if keep else reid.embed_files(files)
-    ids = gallery.add(name, pictures, arguments.camera, keep_thumbnails=keep)
+    inputs.name(name)
+    inputs.cameras(arguments.camera, 1)
+    with start() as reid:
+        rows = embed_all(reid, files)
+        # Decoded a second time, one by one, so that memory stays bounded.
+        small = [
+            inputs.thumbnails(read_image(file), 1)[0] if arguments.thumbnails else None
+            for file in files
+        ]
+        with Gallery(path, reid) as gallery:
+            ids = gallery._keep(name, rows, arguments.camera, None, small)
     return Answer(
         {"gallery": arguments.gallery, "identity": name, "pictures": ids},
         f"{name}: {counted(len(ids), 'picture', 'pictures')} enrolled",
@@ -128,7 +147,7 @@ def _add(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> Answer:
 def _identify(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> Answer:
     top = _TOP if arguments.top is None else arguments.top
     fpir = _FPIR if arguments.fpir is None else arguments.fpir
-    found = gallery.identify(reid.embed_files(arguments.identify), top, fpir)
+    found = gallery.identify(embed_all(reid, arguments.identify), top, fpir)
     record = {
         "gallery": arguments.gallery,
         "fpir": fpir,

@@ -111,6 +111,36 @@ def test_options_that_would_be_ignored_are_refused(run, path, options, action):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("more", [[], ["--thumbnails"]])
+def test_a_first_enrolment_that_fails_leaves_nothing_behind(
+    run, files, path, tmp_path, capsys, more
+):
+    """Else the file would be bound to this model, and another one refused."""
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    before = sorted(tmp_path.iterdir())
+    for asked in (
+        ["anna", files[0], tmp_path / "mistyped.png"],
+        ["anna", bad],
+        [" anna", files[0]],
+        ["anna", files[0], "--camera", "x\ny"],
+    ):
+        assert run("--add", *asked, *more)[0] in (1, 2)
+        assert sorted(tmp_path.iterdir()) == before
+    other = _tiny.write(tmp_path / "other", resize="linear")
+    arguments = ["gallery", str(path), "--add", "anna", str(files[0]), *more]
+    assert cli.main([*arguments, "--model", str(other)]) == 0
+
+
+def test_an_enrolment_that_fails_leaves_the_gallery_as_it_was(run, files, path, tmp_path):
+    run("--add", "anna", files[0])
+    code, _, err = run("--add", "ben", files[1], tmp_path / "one.png", tmp_path / "two.png")
+    assert (code, "2 pictures cannot be used" in err, "two.png" in err) == (1, True, True)
+    assert "1 enrolled" in run()[1]
+    code, _, err = run("--identify", files[1], tmp_path / "one.png", tmp_path / "two.png")
+    assert (code, "2 pictures cannot be used" in err, "two.png" in err) == (1, True, True)
+
+
 def test_advice_is_in_the_words_of_the_command_line(run, files):
     run("--add", "anna", files[0]), run("--add", "ben", files[1])
     for asked, says in (
