@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import re
@@ -56,6 +57,20 @@ def finish(run: Callable[[], int], interrupted: str = "interrupted") -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
+
+
+def share(text: str) -> float:
+    """A type of argparse: a share as a number; its range is for whoever takes it.
+
+    Raises:
+        ArgumentTypeError: no number, such as 1%.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number; give a share such as 0.01, which is 1 %"
+        ) from None
 
 
 def counted(count: int, one: str, several: str) -> str:

@@ -243,7 +243,12 @@ def test_wrong_usage_is_code_2(capsys, arguments, advice):
     assert advice in captured.err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["--version"]])
+COMMANDS = ("predict", "info", "evaluate", "gallery", "build", "video")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([command, "--help"] for command in COMMANDS)]
+)
 def test_help_and_version_are_code_0(capsys, arguments):
     with pytest.raises(SystemExit) as left:
         cli.main(arguments)

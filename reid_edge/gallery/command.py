@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .._command import counted
+from .._command import counted, share
 from .._files import write_whole
 from .._unreadable import embed_all
 from ..errors import GalleryFileError, GalleryWriteError, OptionError
@@ -41,9 +41,18 @@ class Answer:
     rows: tuple[tuple[str, ...], ...] = ()
 
 
+# argparse's own has FILE at its end, where --add and --identify would take it for a picture.
+_USAGE = """%(prog)s [-h] FILE [option ...]
+       %(prog)s FILE --add NAME PICTURE ... [--camera CAMERA] [--thumbnails]
+       %(prog)s FILE --identify PICTURE ... [--top N] [--fpir SHARE]
+       %(prog)s FILE --remove NAME | --rename OLD NEW | --merge INTO OTHER
+       %(prog)s FILE --export OUT | --html OUT"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command, beside those of every command."""
-    parser.add_argument("gallery", metavar="FILE", help="the gallery; --add makes it")
+    parser.usage = _USAGE
+    parser.add_argument("gallery", metavar="FILE", help="the gallery, given first; --add makes it")
     action = parser.add_mutually_exclusive_group()
     action.add_argument(
         "--add", nargs="+", metavar=("NAME", "PICTURE"), action=_Add, help="enrol pictures of NAME"
@@ -67,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--fpir",
-        type=float,
+        type=share,
         metavar="SHARE",
         help=f"with --identify: the share of strangers that may be called known ({_FPIR})",
     )

@@ -111,6 +111,31 @@ def test_options_that_would_be_ignored_are_refused(run, path, options, action):
     assert not path.exists()
 
 
+def test_the_usage_shows_an_order_that_works(run, files, path, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["gallery", "--help"])
+    told = capsys.readouterr().out
+    usage, _, options = told.partition("\n\n")
+    shown = [line.removeprefix("usage:").split("gallery ")[1] for line in usage.splitlines()]
+    assert all(line.removeprefix("[-h] ").startswith("FILE ") for line in shown)
+    common = {"help", "model", "backend", "precision", "device", "json", "max-batch"}
+    every = set(re.findall(r"--([a-z-]+)", options)) - common - {"allow-unverified"}
+    assert every == set(re.findall(r"--([a-z]+)", usage))
+    # In that order, and not in the one that argparse would show.
+    assert run("--add", "anna", files[0])[0] == 0
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["gallery", "--add", "anna", str(files[0]), str(path)])
+
+
+@pytest.mark.parametrize("given", ["1%", "one", ""])
+def test_a_share_that_is_no_number_is_told_as_one(run, files, capsys, given):
+    with pytest.raises(SystemExit, match="2"):
+        run("--identify", files[0], "--fpir", given)
+    assert f"{given!r} is no number; give a share such as 0.01, which is 1 %" in (
+        capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize("more", [[], ["--thumbnails"]])
 def test_a_first_enrolment_that_fails_leaves_nothing_behind(
     run, files, path, tmp_path, capsys, more
