@@ -15,7 +15,7 @@ from reid_edge import datasets, images
 from reid_edge._text import visible
 from reid_edge._unreadable import problem
 from reid_edge.datasets import Sample
-from reid_edge.errors import DatasetError
+from reid_edge.errors import DatasetError, LabelError
 from reid_edge.image_files import read_image
 
 Item = TypeVar("Item")
@@ -62,11 +62,20 @@ def open_set(spec: str) -> PictureSet:
 
     Raises:
         DatasetError: no such folder, no picture in it, or another layout.
+        LabelError: a name that holds no label.
     """
     layout, separator, path = spec.partition(":")
     if separator and layout in _LABELLED:
         root = Path(path).expanduser()  # no shell does it behind a colon
-        samples = [sample for sample in _LABELLED[layout](root) if sample.pid != -1]
+        try:
+            samples = [sample for sample in _LABELLED[layout](root) if sample.pid != -1]
+        except LabelError as error:
+            if layout != "folder":  # a benchmark's other files are not for this
+                raise
+            raise LabelError(
+                f"{error}; or give the folder alone, without 'folder:' before it, where pictures "
+                "need no labels"
+            ) from error
         return PictureSet(f"{layout}:{visible(root.resolve().name)}", samples, True)
     root = Path(spec)
     if separator and not root.is_dir():

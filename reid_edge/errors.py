@@ -202,6 +202,10 @@ class DatasetError(ReidEdgeError):
     """A dataset folder that is missing, empty, or laid out in another way."""
 
 
+class LabelError(DatasetError):
+    """A picture whose name does not say who it shows."""
+
+
 class ReportError(ReidEdgeError):
     """A benchmark report that cannot be read, compared with or written."""
 
