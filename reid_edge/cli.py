@@ -1,7 +1,8 @@
 """The command line: predict, info, evaluate, gallery, video, build.
 
-Exit codes: 0 done; 1 an error, explained in the last line of standard error; 2 wrong usage, options
-that do not exist here included; 130 interrupted.  With --json, standard output holds one JSON
+Exit codes: 0 done; 1 an error, explained in the last line of standard error, wrong pictures,
+datasets and models included; 2 wrong usage: an option or a value that does not exist here, or does
+not go with another; 130 interrupted.  With --json, standard output holds one JSON
 object and nothing else.
 """
 
@@ -175,7 +176,7 @@ def _build(arguments: argparse.Namespace) -> int:
         "tensorrt" if arguments.backend == "auto" else arguments.backend,
         arguments.precision,
         arguments.device or "cuda",
-        max_batch=arguments.max_batch,
+        **_max_batch(arguments),
         target=arguments.target,
         out=arguments.out,
         allow_unverified=arguments.allow_unverified,
@@ -223,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
         if prints_json:
             added.add_argument("--json", action="store_true", help="print one JSON object")
         added.add_argument(
-            "--max-batch", type=int, default=32, metavar="N", help="of a TensorRT engine (32)"
+            "--max-batch", type=int, metavar="N", help="of a TensorRT engine (32); others have none"
         )
         added.add_argument(
             "--allow-unverified",
@@ -275,14 +276,38 @@ class _AtLeastTwo(argparse.Action):
 
 
 def _model(arguments: argparse.Namespace) -> ReId:
-    return ReId(
+    """Start the model.
+
+    Raises:
+        OptionError: `--max-batch` for a backend that would ignore it; and as `ReId`.
+    """
+    given = arguments.max_batch
+    if given is not None and arguments.backend in ("openvino", "onnxruntime"):
+        raise OptionError(
+            f"--max-batch is of TensorRT engines, and --backend {arguments.backend} builds none; "
+            "leave it out"
+        )
+    reid = ReId(
         arguments.model,
         arguments.backend,
         arguments.precision,
         arguments.device,
         allow_unverified=arguments.allow_unverified,
-        max_batch=arguments.max_batch,
+        **_max_batch(arguments),
     )
+    if given is not None and not (runs := reid.info()["backend"]).startswith("tensorrt"):
+        # No error: one command line serves machines with and without TensorRT.
+        print(
+            f"warning: --max-batch {given} is not used: it is of TensorRT engines, and {runs} "
+            "runs here",
+            file=sys.stderr,
+        )
+    return reid
+
+
+def _max_batch(arguments: argparse.Namespace) -> dict[str, int]:
+    """As an argument, where it was given."""
+    return {} if arguments.max_batch is None else {"max_batch": arguments.max_batch}
 
 
 def _console(stderr: bool = False) -> Any:

@@ -90,6 +90,10 @@ class UnknownModelError(OptionError):
     """Neither a shipped model nor a bundle folder."""
 
 
+class UnsuitableModelError(OptionError):
+    """A model that cannot do this, such as one whose scores cannot be calibrated."""
+
+
 class UnknownBackendError(OptionError):
     """Not the name of a backend."""
 

@@ -215,15 +215,6 @@ def test_an_error_is_one_line_on_standard_error_and_code_1_or_2(run, code, argum
     assert advice in err
 
 
-def test_an_unknown_model_is_code_2_and_a_damaged_one_code_1(run, tmp_path):
-    code, out, err = run("info", model="absent")
-    assert (code, out) == (2, "")
-    assert "no model 'absent'" in err
-    code, out, err = run("info", model=tmp_path)
-    assert (code, out) == (1, "")
-    assert "no such file; give the folder" in err
-
-
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
@@ -241,6 +232,22 @@ def test_wrong_usage_is_code_2(capsys, arguments, advice):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert advice in captured.err
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_a_largest_batch_is_refused_by_backends_that_would_ignore_it(run, backend):
+    code, out, err = run("info", "--backend", backend, "--max-batch", "64")
+    assert (code, out) == (2, "")
+    assert f"--backend {backend} builds none; leave it out" in err
+
+
+def test_a_largest_batch_that_is_not_used_is_told(run):
+    code, out, err = run("info", "--max-batch", "64", "--device", "cpu")
+    assert (code, "openvino" in out) == (0, True)
+    assert err == (
+        "warning: --max-batch 64 is not used: it is of TensorRT engines, and openvino runs here\n"
+    )
+    assert run("info", "--max-batch", "0")[0] == 2
 
 
 COMMANDS = ("predict", "info", "evaluate", "gallery", "build", "video")
