@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ._files import read_regular
 from .errors import DatasetError, LabelError
 
+LAYOUTS = ("market1501", "cuhk03", "folder", "pku")  # of `open_test`
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _NAME = re.compile(r"(?P<pid>-?\d{1,9})_c(?P<camid>\d{1,9})(?:s\d+)?_")
 _MAX_PAIRS_BYTES = 1 << 27
@@ -103,7 +104,7 @@ def open_test(spec: str) -> QueryGallery:
     """
     layout, separator, path = spec.partition(":")
     root = Path(path).expanduser()  # no shell does it behind a colon
-    if not separator or layout not in ("market1501", "cuhk03", "folder", "pku"):
+    if not separator or layout not in LAYOUTS:
         raise DatasetError(
             f"{spec!r}: give LAYOUT:PATH, where LAYOUT is market1501, cuhk03, folder or pku, "
             "such as folder:crops"
