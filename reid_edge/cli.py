@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from ._command import finish, prepare
 from ._text import visible
 from ._unreadable import NAMED, embed_all
 from ._version import __version__
+from .engine_options import BuildOptions
 from .errors import OptionError
 from .gallery import command as gallery_command
 from .reid import ReId
@@ -27,13 +29,18 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from .bundle import Threshold
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and give its exit code."""
     parser = _parser()
-    if not (sys.argv[1:] if argv is None else argv):
+    given = sys.argv[1:] if argv is None else argv
+    if not given:
         parser.exit(2, parser.format_help())  # what there is, rather than what is missing
-    arguments = parser.parse_args(argv)
+    if given[0] == "bench":  # which argparse would call an invalid choice
+        parser.error("the bench is a command of its own: python -m reid_edge.bench")
+    arguments = parser.parse_args(given)
     prepare()
     return finish(lambda: arguments.run(arguments))
 
@@ -71,7 +78,19 @@ def _predict(arguments: argparse.Namespace) -> int:
         ),
         style="dim",
     )
+    if arguments.threshold is None and (hint := _stricter(reid.bundle.thresholds)):
+        _console().print(_text(hint), style="dim")
     return 0
+
+
+def _stricter(thresholds: Mapping[str, Threshold]) -> str | None:
+    """A line, where 0.5 surely takes more than 1 % of pairs of different people for the same."""
+    found = thresholds.get("far_1e-2")
+    if found is None or found.low <= 0.5:
+        return None
+    return (
+        f"hint: 0.5 is lenient for this model; --threshold far_1e-2 ({found.score:.3f}) is stricter"
+    )
 
 
 def _threshold(given: str | None, named: dict[str, float]) -> float:
@@ -176,7 +195,7 @@ def _build(arguments: argparse.Namespace) -> int:
         "tensorrt" if arguments.backend == "auto" else arguments.backend,
         arguments.precision,
         arguments.device or "cuda",
-        **_max_batch(arguments),
+        max_batch=_max_batch(arguments),
         target=arguments.target,
         out=arguments.out,
         allow_unverified=arguments.allow_unverified,
@@ -200,6 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reid-edge" if Path(sys.argv[0]).name == "reid-edge" else "python -m reid_edge",
         description="Person re-identification at the edge.",
+        epilog="Speed and accuracy in one report: python -m reid_edge.bench",
     )
     parser.add_argument("--version", action="version", version=f"reid_edge {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -293,7 +313,7 @@ def _model(arguments: argparse.Namespace) -> ReId:
         arguments.precision,
         arguments.device,
         allow_unverified=arguments.allow_unverified,
-        **_max_batch(arguments),
+        max_batch=_max_batch(arguments),
     )
     if given is not None and not (runs := reid.info()["backend"]).startswith("tensorrt"):
         # No error: one command line serves machines with and without TensorRT.
@@ -305,9 +325,8 @@ def _model(arguments: argparse.Namespace) -> ReId:
     return reid
 
 
-def _max_batch(arguments: argparse.Namespace) -> dict[str, int]:
-    """As an argument, where it was given."""
-    return {} if arguments.max_batch is None else {"max_batch": arguments.max_batch}
+def _max_batch(arguments: argparse.Namespace) -> int:
+    return BuildOptions.max_batch if arguments.max_batch is None else int(arguments.max_batch)
 
 
 def _console(stderr: bool = False) -> Any:

@@ -59,6 +59,19 @@ def test_a_threshold_of_one_s_own_decides(run, files):
     assert "same person over 0.3\n" in run("predict", *files, "--threshold", "0.3")[1]
 
 
+def test_a_stricter_threshold_is_hinted_at_where_the_model_s_own_say_so(run, files, tmp_path):
+    hint = "hint: 0.5 is lenient for this model; --threshold far_1e-2 ("
+    assert f"{hint}0.800) is stricter\n" in run("predict", *files)[1]
+    assert hint not in run("predict", *files, "--threshold", "0.5")[1]
+    assert hint not in run("predict", *files, "--json")[1]
+    for place, low in (("sure", 0.51), ("unsure", 0.49)):
+        rates = {"far_1e-2": {"score": 0.6, "low": low, "high": 0.7}}
+        folder = _tiny.write(tmp_path / place, thresholds=rates)
+        assert (hint in run("predict", *files, model=folder)[1]) == (low > 0.5)
+    bare = _tiny.write(tmp_path / "bare", thresholds={})
+    assert hint not in run("predict", *files, model=bare)[1]
+
+
 @pytest.mark.parametrize("given", ["1", "-0.1", "nan", "far_1e-9", "high"])
 def test_a_threshold_that_is_no_score_is_refused(run, files, given):
     code, out, err = run("predict", *files, f"--threshold={given}")
@@ -222,6 +235,8 @@ def test_an_error_is_one_line_on_standard_error_and_code_1_or_2(run, code, argum
         (["predict"], "PICTURE"),
         (["predict", "a.jpg"], "give at least two pictures"),
         (["frobnicate"], "invalid choice"),
+        (["bench"], "python -m reid_edge.bench\n"),
+        (["bench", "--scenario", "latency"], "python -m reid_edge.bench\n"),
         (["info", "--frobnicate"], "unrecognized arguments"),
     ],
 )
