@@ -79,7 +79,7 @@ def read(sizes: Path) -> dict[str, Any]:
     Raises:
         OptionError: no such file, no JSON as the module says, or sizes that make no network.
     """
-    torch = require("torch", "'reid-edge[train]'")
+    torch = require("torch", "'.[train]'")
     from training.model import Architecture, build
 
     try:

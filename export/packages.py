@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from reid_edge._extras import install as install_extra
 from reid_edge.errors import MissingDependencyError
 
 
-def require(module: str, install: str = "'reid-edge[export]'", user: str = "the export") -> Any:
+def require(module: str, install: str | None = None, user: str = "the export") -> Any:
     """Import a module.
 
     Args:
         module: its name.
-        install: what pip installs it from.
+        install: what pip installs it from; None for the export's extra.
         user: who needs it.
 
     Raises:
@@ -23,6 +24,7 @@ def require(module: str, install: str = "'reid-edge[export]'", user: str = "the 
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
+        command = install_extra("export") if install is None else f"pip install {install}"
         raise MissingDependencyError(
-            f"{user} needs the package {package}: pip install {install} ({error})"
+            f"{user} needs the package {package}: {command} ({error})"
         ) from error

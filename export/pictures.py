@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from reid_edge import datasets, images
 from reid_edge._text import visible
+from reid_edge._unreadable import problem
 from reid_edge.datasets import Sample
-from reid_edge.errors import DatasetError
+from reid_edge.errors import DatasetError, LabelError
 from reid_edge.image_files import read_image
 
 Item = TypeVar("Item")
@@ -61,11 +62,20 @@ def open_set(spec: str) -> PictureSet:
 
     Raises:
         DatasetError: no such folder, no picture in it, or another layout.
+        LabelError: a name that holds no label.
     """
     layout, separator, path = spec.partition(":")
     if separator and layout in _LABELLED:
         root = Path(path).expanduser()  # no shell does it behind a colon
-        samples = [sample for sample in _LABELLED[layout](root) if sample.pid != -1]
+        try:
+            samples = [sample for sample in _LABELLED[layout](root) if sample.pid != -1]
+        except LabelError as error:
+            if layout != "folder":  # a benchmark's other files are not for this
+                raise
+            raise LabelError(
+                f"{error}; or give the folder alone, without 'folder:' before it, where pictures "
+                "need no labels"
+            ) from error
         return PictureSet(f"{layout}:{visible(root.resolve().name)}", samples, True)
     root = Path(spec)
     if separator and not root.is_dir():
@@ -73,6 +83,25 @@ def open_set(spec: str) -> PictureSet:
         raise DatasetError(f"{spec}: no such folder, and no layout {layout!r} (there are {known})")
     files = datasets.pictures(root)
     return PictureSet(visible(root.resolve().name), [Sample(file, 0, 0) for file in files], False)
+
+
+class Readable:
+    """Leaves out what cannot be read; each file is looked at once, whoever asks for it."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[Path, str | None] = {}
+
+    @property
+    def skipped(self) -> list[str]:
+        """What was wrong with each file that was left out; the messages name the files."""
+        return [reason for reason in self._reasons.values() if reason]
+
+    def only(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Those that can be read."""
+        for sample in samples:
+            if sample.path not in self._reasons:
+                self._reasons[sample.path] = problem(sample.path)
+        return [sample for sample in samples if not self._reasons[sample.path]]
 
 
 def opened(given: str | PictureSet) -> PictureSet:

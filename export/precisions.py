@@ -48,7 +48,7 @@ def make(
         wish: checked by `Wish.check`.
 
     Raises:
-        DatasetError, ImageFileError: the pictures cannot be used.
+        DatasetError: too few of the pictures can be used.
         OptionError: a convolution to keep that the model has not.
         ConversionError: activations or answers that no precision can hold.
     """

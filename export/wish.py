@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reid_edge._unreadable import named
 from reid_edge.datasets import Sample
 from reid_edge.errors import DatasetError, OptionError, UnknownPrecisionError
 
@@ -79,43 +80,66 @@ class Plan:
 
 
 def plan_for(wish: Wish) -> Plan:
-    """Choose the pictures; warns of too few to calibrate on.
+    """Choose the pictures; warns of too few to calibrate on, and of those that cannot be read.
 
     Raises:
-        DatasetError: there are too few to judge on, of those given for it.
+        DatasetError: there are too few to judge on, of those given for it; or none to calibrate
+            on can be read.
     """
+    readable = pictures.Readable()
+    plan = _chosen(wish, readable)
+    if skipped := readable.skipped:
+        warnings.warn(
+            f"unreadable pictures left out: {len(skipped):,}: {named(skipped)}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return plan
+
+
+def _chosen(wish: Wish, readable: pictures.Readable) -> Plan:
     source = None if wish.calibration is None else pictures.opened(wish.calibration)
+    picked: list[Sample] = []
     chosen: list[Sample] = []
     if source is not None and "int8" in wish.precisions:
-        chosen = pictures.evenly(source.samples, wish.calibration_size)
-        if len(chosen) < wish.calibration_size:
+        picked = pictures.evenly(source.samples, wish.calibration_size)
+        chosen = readable.only(picked)
+        if not chosen:
+            raise DatasetError(
+                f"--calibration {source.name}: no picture can be read, the first: "
+                f"{readable.skipped[0]}"
+            )
+        if len(source.samples) < wish.calibration_size:
             warnings.warn(
                 f"calibrating on {len(chosen)} pictures, as {source.name} has no more; "
                 f"{wish.calibration_size} give steadier ranges",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
     if wish.gate is not None:
         given = pictures.opened(wish.gate)
         try:
-            return _judged_by(given, given.samples, chosen)
+            return _judged_by(given, given.samples, chosen, readable)
         except DatasetError as error:
-            raise DatasetError(f"--gate {given.name}: {error}") from error
+            told = f"; unreadable: {named(readable.skipped)}" if readable.skipped else ""
+            raise DatasetError(f"--gate {given.name}: {error}{told}") from error
     if source is None:
         return Plan(chosen, (), False, "")
-    used = {sample.path.resolve() for sample in chosen}
+    used = {sample.path.resolve() for sample in picked}
     unseen = [sample for sample in source.samples if sample.path.resolve() not in used]
     if source.labelled:
         try:
-            return _judged_by(source, unseen, chosen)
+            return _judged_by(source, unseen, chosen, readable)
         except DatasetError:  # too few are left to rank
             source = PictureSet(source.name, source.samples, False)
     enough = len(unseen) >= 4 * gate.FEWEST
-    return _judged_by(source, unseen if enough else source.samples, chosen)
+    return _judged_by(source, unseen if enough else source.samples, chosen, readable)
 
 
-def _judged_by(source: PictureSet, samples: list[Sample], chosen: list[Sample]) -> Plan:
-    """Bound the number of pictures; labelled ones must be enough to rank.
+def _judged_by(
+    source: PictureSet, samples: list[Sample], chosen: list[Sample], readable: pictures.Readable
+) -> Plan:
+    """Bound the number of pictures; labelled ones that can be read must be enough to rank.
 
     Raises:
         DatasetError: they are not.
@@ -123,13 +147,17 @@ def _judged_by(source: PictureSet, samples: list[Sample], chosen: list[Sample]) 
     if source.labelled:
         if len(samples) > gate.MOST_PICTURES:
             samples = pictures.whole_identities(samples, gate.MOST_PICTURES)
-        gate.check_labelled(samples)
+        judged = readable.only(samples)
+        gate.check_labelled(judged)
     else:
         samples = pictures.evenly(samples, gate.MOST_UNLABELLED)
-        if len(samples) < gate.FEWEST:
-            samples = []
+        judged = readable.only(samples)
+        if len(judged) < gate.FEWEST:
+            judged = []
     calibrated = {sample.path.resolve() for sample in chosen}
-    overlap = sum(sample.path.resolve() in calibrated for sample in samples)
+    overlap = sum(sample.path.resolve() in calibrated for sample in judged)
     also = f", {overlap} of them calibrated on" if overlap else ""
+    if skipped := len(samples) - len(readable.only(samples)):
+        also += f", {skipped} unreadable left out"
     kind = "labelled" if source.labelled else "unlabelled"
-    return Plan(chosen, samples, source.labelled, f"{source.name} ({kind}{also})")
+    return Plan(chosen, judged, source.labelled, f"{source.name} ({kind}{also})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import re
@@ -9,8 +10,11 @@ import sys
 from collections.abc import Callable
 
 from ._text import visible
-from .errors import OptionError, ReidEdgeError
+from .errors import OptionError, ReidEdgeError, UnknownModelError, UnsuitableModelError
 
+# Input as pictures and datasets are, not usage: a model's folder is missing or damaged, and a
+# script cannot care which.
+_INPUT = (UnknownModelError, UnsuitableModelError)
 _KEYWORD = re.compile(r"\b(backend|device|precision)='(\w+)'")
 _ARGUMENT = re.compile(r"^(fpir|top): (\S+); pass ")
 _COMMAND = "python -m reid_edge gallery FILE"
@@ -40,15 +44,16 @@ def finish(run: Callable[[], int], interrupted: str = "interrupted") -> int:
         interrupted: what to say after Ctrl-C.
 
     Returns:
-        Its exit code; 1 after an error, 2 after wrong usage (options that do not exist here
-        included), 130 after Ctrl-C.
+        Its exit code; 2 after wrong usage, which is an option or a value that does not exist here
+        or that does not go with another; 1 after every other error, as of pictures, datasets and
+        models; 130 after Ctrl-C.
     """
     try:
         code = run()
         sys.stdout.flush()
     except ReidEdgeError as error:
         print(f"error: {visible(in_options(str(error)))}", file=sys.stderr)
-        return 2 if isinstance(error, OptionError) else 1
+        return 2 if isinstance(error, OptionError) and not isinstance(error, _INPUT) else 1
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return 130
@@ -56,6 +61,20 @@ def finish(run: Callable[[], int], interrupted: str = "interrupted") -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
+
+
+def share(text: str) -> float:
+    """A type of argparse: a share as a number; its range is for whoever takes it.
+
+    Raises:
+        ArgumentTypeError: no number, such as 1%.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number; give a share such as 0.01, which is 1 %"
+        ) from None
 
 
 def counted(count: int, one: str, several: str) -> str:

@@ -114,7 +114,10 @@ def fit_cosine_head(cosines: Floats, same: NDArray[np.bool_]) -> CosineHead:
             "pairs that show one person are no more alike than others; check the labels"
         )
     if cosines[same].min() >= cosines[~same].max():
-        raise InputError("the pairs separate perfectly, so no scale fits best; use more pictures")
+        raise InputError(
+            "the pairs separate perfectly, so no scale fits best; add harder ones: other cameras "
+            "and light, people in similar clothes, worse crops"
+        )
     weights = np.where(same, 0.5 / share, 0.5 / (1 - share)) / len(same)
     # Standardised, so that Newton's method starts well from zero.
     mean, spread = float(cosines.mean()), float(cosines.std())

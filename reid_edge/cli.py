@@ -1,110 +1,59 @@
 """The command line: predict, info, evaluate, gallery, video, build.
 
-Exit codes: 0 done; 1 an error, explained in the last line of standard error; 2 wrong usage, options
-that do not exist here included; 130 interrupted.  With --json, standard output holds one JSON
+Exit codes: 0 done; 1 an error, explained in the last line of standard error, wrong pictures,
+datasets and models included; 2 wrong usage: an option or a value that does not exist here, or does
+not go with another; 130 interrupted.  With --json, standard output holds one JSON
 object and nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._command import finish, prepare
+from ._show import console, print_json, table, text
 from ._text import visible
+from ._unreadable import NAMED
 from ._version import __version__
+from .engine_options import BuildOptions
 from .errors import OptionError
 from .gallery import command as gallery_command
 from .reid import ReId
-
-if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
-
-_NAMED = 5  # pictures left out that are named on standard error
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and give its exit code."""
     parser = _parser()
-    if not (sys.argv[1:] if argv is None else argv):
+    given = sys.argv[1:] if argv is None else argv
+    if not given:
         parser.exit(2, parser.format_help())  # what there is, rather than what is missing
-    arguments = parser.parse_args(argv)
+    if given[0] == "bench":  # which argparse would call an invalid choice
+        parser.error("the bench is a command of its own: python -m reid_edge.bench")
+    arguments = parser.parse_args(given)
     prepare()
     return finish(lambda: arguments.run(arguments))
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    first, others = arguments.pictures[0], arguments.pictures[1:]
-    with _model(arguments) as reid:
-        info = reid.info()
-        threshold = _threshold(arguments.threshold, info["thresholds"])
-        embeddings = reid.embed_files(arguments.pictures)
-        scores = reid.score(embeddings[:1], embeddings[1:])
-    rows = [
-        {"picture": path, "score": round(float(score), 6), "same": bool(score > threshold)}
-        for path, score in zip(others, scores, strict=True)
-    ]
-    if arguments.json:
-        about = ("model", "version", "licence", "backend", "device", "precision", "thresholds")
-        described = {name: info[name] for name in about}
-        decided = {"reference": first, "threshold": threshold, "results": rows}
-        _print_json({**described, **decided})
-        return 0
-    table = _table(f"compared with {first}", "picture", "score", "verdict")
-    for row in rows:
-        table.add_row(
-            _text(row["picture"]),
-            f"{row['score']:.3f}",
-            "[green]same person[/]" if row["same"] else "[red]different[/]",
-        )
-    _console().print(table)
-    _console().print(
-        _text(
-            f"model {info['model']} {info['version']}, {info['licence']}; "
-            f"{info['backend']} {info['precision']} on {info['device']}"
-            + (f"; same person over {threshold:.6g}" if arguments.threshold else "")
-        ),
-        style="dim",
-    )
-    return 0
+    from ._predict import run
 
-
-def _threshold(given: str | None, named: dict[str, float]) -> float:
-    """The score over which pictures show the same person: a number, or one of the model's own.
-
-    Raises:
-        OptionError: neither a score in 0...1, 1 exclusive, nor a name that this model has.
-    """
-    if given is None:
-        return 0.5
-    if given in named:
-        return named[given]
-    try:
-        found = float(given)
-    except ValueError:
-        found = math.nan
-    if not 0 <= found < 1:
-        names = f", or {', '.join(named)}" if named else "; this model has none of its own"
-        raise OptionError(f"--threshold {given}: give a score from 0 to below 1{names}")
-    return found
+    return run(arguments, lambda: _model(arguments))
 
 
 def _info(arguments: argparse.Namespace) -> int:
     with _model(arguments) as reid:
         info = {"reid_edge": __version__, **reid.info()}
     if arguments.json:
-        _print_json(info)
+        print_json(info)
         return 0
-    table = _table(None, "", "")
-    table.show_header = False
+    shown = table(None, "", "")
+    shown.show_header = False
     for name, value in info.items():
-        table.add_row(name, _text(_plain(value)))
-    _console().print(table)
+        shown.add_row(name, text(_plain(value)))
+    console().print(shown)
     return 0
 
 
@@ -114,7 +63,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from . import datasets, evaluation
 
     test = datasets.open_test(arguments.dataset)
-    with _model(arguments) as reid, Progress(console=_console(stderr=True)) as progress:
+    with _model(arguments) as reid, Progress(console=console(stderr=True)) as progress:
         task = progress.add_task("embed", total=len(test.query) + len(test.gallery))
         figures, embedded = evaluation.evaluate_readable(
             reid, test, lambda done: progress.advance(task, done)
@@ -122,7 +71,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         info = reid.info()
     _tell_left_out(embedded.skipped)
     if arguments.json:
-        _print_json(
+        print_json(
             {
                 "model": info["model"],
                 "licence": info["licence"],
@@ -134,12 +83,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         )
         return 0
     about = f"{info['model']} ({info['licence']}; {info['precision']})"
-    table = _table(f"{about} on {arguments.dataset}", "figure", "")
+    shown = table(f"{about} on {arguments.dataset}", "figure", "")
     for name, value in figures.items():
         label = evaluation.LABELS.get(name, name)
-        table.add_row(label, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
-    table.add_row("left out, unreadable", f"{len(embedded.skipped):,}")
-    _console().print(table)
+        shown.add_row(label, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
+    shown.add_row("left out, unreadable", f"{len(embedded.skipped):,}")
+    console().print(shown)
     return 0
 
 
@@ -148,21 +97,21 @@ def _tell_left_out(reasons: list[str]) -> None:
     if not reasons:
         return
     print(f"warning: unreadable pictures left out: {len(reasons):,}", file=sys.stderr)
-    for reason in reasons[:_NAMED]:
+    for reason in reasons[:NAMED]:
         print(visible(f"left out: {reason}"), file=sys.stderr)
-    if (more := len(reasons) - _NAMED) > 0:
+    if (more := len(reasons) - NAMED) > 0:
         print(f"left out: {more:,} more", file=sys.stderr)
 
 
 def _gallery(arguments: argparse.Namespace) -> int:
     answer = gallery_command.run(arguments, lambda: _model(arguments))
     if arguments.json:
-        _print_json(answer.record)
+        print_json(answer.record)
     elif answer.columns:
-        table = _table(answer.title, *answer.columns)
+        shown = table(answer.title, *answer.columns)
         for row in answer.rows:
-            table.add_row(*map(_text, row))
-        _console().print(table)
+            shown.add_row(*map(text, row))
+        console().print(shown)
     else:
         print(visible(answer.title))
     return 0
@@ -176,13 +125,13 @@ def _build(arguments: argparse.Namespace) -> int:
         "tensorrt" if arguments.backend == "auto" else arguments.backend,
         arguments.precision,
         arguments.device or "cuda",
-        max_batch=arguments.max_batch,
+        max_batch=_max_batch(arguments),
         target=arguments.target,
         out=arguments.out,
         allow_unverified=arguments.allow_unverified,
     )
     if arguments.json:
-        _print_json({"engine": str(engine.path), "graph": engine.graph, "built": engine.is_new})
+        print_json({"engine": str(engine.path), "graph": engine.graph, "built": engine.is_new})
         return 0
     print(f"{'built' if engine.is_new else 'up to date'}: {visible(str(engine.path))}")
     return 0
@@ -200,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reid-edge" if Path(sys.argv[0]).name == "reid-edge" else "python -m reid_edge",
         description="Person re-identification at the edge.",
+        epilog="Speed and accuracy in one report: python -m reid_edge.bench",
     )
     parser.add_argument("--version", action="version", version=f"reid_edge {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -224,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
         if prints_json:
             added.add_argument("--json", action="store_true", help="print one JSON object")
         added.add_argument(
-            "--max-batch", type=int, default=32, metavar="N", help="of a TensorRT engine (32)"
+            "--max-batch", type=int, metavar="N", help="of a TensorRT engine (32); others have none"
         )
         added.add_argument(
             "--allow-unverified",
@@ -276,36 +226,37 @@ class _AtLeastTwo(argparse.Action):
 
 
 def _model(arguments: argparse.Namespace) -> ReId:
-    return ReId(
+    """Start the model.
+
+    Raises:
+        OptionError: `--max-batch` for a backend that would ignore it; and as `ReId`.
+    """
+    given = arguments.max_batch
+    if given is not None and arguments.backend in ("openvino", "onnxruntime"):
+        raise OptionError(
+            f"--max-batch is of TensorRT engines, and --backend {arguments.backend} builds none; "
+            "leave it out"
+        )
+    reid = ReId(
         arguments.model,
         arguments.backend,
         arguments.precision,
         arguments.device,
         allow_unverified=arguments.allow_unverified,
-        max_batch=arguments.max_batch,
+        max_batch=_max_batch(arguments),
     )
+    if given is not None and not (runs := reid.info()["backend"]).startswith("tensorrt"):
+        # No error: one command line serves machines with and without TensorRT.
+        print(
+            f"warning: --max-batch {given} is not used: it is of TensorRT engines, and {runs} "
+            "runs here",
+            file=sys.stderr,
+        )
+    return reid
 
 
-def _console(stderr: bool = False) -> Any:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)
-
-
-def _table(title: str | None, *columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table(title=_text(title) if title else None, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _text(value: str) -> Text:
-    """Shown as it is: file names may hold what rich would take for mark-up or for an emoji."""
-    from rich.text import Text
-
-    return Text(visible(value))
+def _max_batch(arguments: argparse.Namespace) -> int:
+    return BuildOptions.max_batch if arguments.max_batch is None else int(arguments.max_batch)
 
 
 def _plain(value: Any) -> str:
@@ -314,7 +265,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}: {number:.4f}" for name, number in value.items()) or "none"
     return str(value)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    print(json.dumps(value, indent=2))

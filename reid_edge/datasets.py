@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._files import read_regular
-from .errors import DatasetError
+from .errors import DatasetError, LabelError
 
+LAYOUTS = ("market1501", "cuhk03", "folder", "pku")  # of `open_test`
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _NAME = re.compile(r"(?P<pid>-?\d{1,9})_c(?P<camid>\d{1,9})(?:s\d+)?_")
 _MAX_PAIRS_BYTES = 1 << 27
@@ -103,7 +104,7 @@ def open_test(spec: str) -> QueryGallery:
     """
     layout, separator, path = spec.partition(":")
     root = Path(path).expanduser()  # no shell does it behind a colon
-    if not separator or layout not in ("market1501", "cuhk03", "folder", "pku"):
+    if not separator or layout not in LAYOUTS:
         raise DatasetError(
             f"{spec!r}: give LAYOUT:PATH, where LAYOUT is market1501, cuhk03, folder or pku, "
             "such as folder:crops"
@@ -122,16 +123,16 @@ def folder(path: str | Path) -> list[Sample]:
         One sample a picture, in the order of their paths.
 
     Raises:
-        DatasetError: no such folder, no picture in it, or a name of another form.
+        DatasetError: no such folder, or no picture in it.
+        LabelError: a name of another form.
     """
     samples = []
     for file in pictures(Path(path)):
         match = _NAME.match(file.name)
         if match is None:
-            raise DatasetError(
-                f"{file}: expected a name like 0002_c1s1_000451_03.jpg (PID_cCAM_*); "
-                "rename the file or move it out of the folder (pictures without labels, to "
-                "calibrate on, are named by the folder alone, without a layout before it)"
+            raise LabelError(
+                f"{file}: expected a name like 0002_c1s1_000451_03.jpg (PID_cCAM_*), which says "
+                "who is shown; rename the file or move it out of the folder"
             )
         samples.append(Sample(file, int(match["pid"]), int(match["camid"])))
     return samples
@@ -185,7 +186,7 @@ def pku(root: str | Path) -> list[Sample]:
             continue
         match = _PKU_NAME.fullmatch(file.stem)
         if match is None or not _PKU_FOLDER.fullmatch(file.parent.name):
-            raise DatasetError(
+            raise LabelError(
                 f"{file}: expected <pid>/<cam>_<orientation>.png; move other files elsewhere"
             )
         samples.append(Sample(file, int(file.parent.name), int(match["camid"])))

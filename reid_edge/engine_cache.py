@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ._extras import install
 from ._files import write_whole
 from ._private import private, read_private
 from .errors import EngineCacheError, MissingDependencyError
@@ -175,8 +176,7 @@ def building(folder: Path, wanted: Wanted, waiting: Callable[[], None]) -> Itera
         import filelock
     except ImportError as error:
         raise MissingDependencyError(
-            "building engines needs filelock: pip install 'reid-edge[tensorrt]', on a Jetson "
-            "'reid-edge[jetson]'"
+            f"building engines needs filelock: {install('tensorrt')}, on a Jetson the extra jetson"
         ) from error
     try:
         for place in (*reversed(folder.parents), folder):

@@ -90,6 +90,10 @@ class UnknownModelError(OptionError):
     """Neither a shipped model nor a bundle folder."""
 
 
+class UnsuitableModelError(OptionError):
+    """A model that cannot do this, such as one whose scores cannot be calibrated."""
+
+
 class UnknownBackendError(OptionError):
     """Not the name of a backend."""
 
@@ -204,6 +208,10 @@ class EmptyGalleryError(GalleryError, LookupError):
 
 class DatasetError(ReidEdgeError):
     """A dataset folder that is missing, empty, or laid out in another way."""
+
+
+class LabelError(DatasetError):
+    """A picture whose name does not say who it shows."""
 
 
 class ReportError(ReidEdgeError):

@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from . import images, metrics
+from . import metrics
+from ._unreadable import problem
 from .datasets import QueryGallery, Sample
 from .errors import DatasetError, InputError
-from .image_files import read_image
 from .reid import ReId
 
 LABELS = {
@@ -222,7 +222,7 @@ def embed_readable(
         try:
             parts.append(embed(group))
         except InputError:  # one of them; which, and are there others?
-            reasons = [_problem(path) for path in group]
+            reasons = [problem(path) for path in group]
             skipped += [reason for reason in reasons if reason]
             kept[start : start + len(group)] = [not reason for reason in reasons]
             good = [path for path, bad in zip(group, reasons, strict=True) if not bad]
@@ -232,14 +232,6 @@ def embed_readable(
     if not parts:
         raise DatasetError(f"no picture can be read, the first: {skipped[0]}")
     return Embedded(np.concatenate(parts), kept, skipped)
-
-
-def _problem(path: Path) -> str | None:
-    try:
-        images.check(read_image(path), str(path))
-    except InputError as error:
-        return str(error)
-    return None
 
 
 def labels(samples: Sequence[Sample]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

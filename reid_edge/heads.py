@@ -62,6 +62,9 @@ class CosineHead:
                 cosines = a @ b[0]
             else:
                 cosines = np.einsum("ij,ij->i", a, b)
+        if (nothing := cosines == 0).any():
+            for rows in (a, b):
+                _refuse_zeros(rows if len(rows) == 1 else rows[nothing])
         return self._calibrate(cosines)
 
     def grid(self, a: Floats, b: Floats) -> Floats:
@@ -71,7 +74,12 @@ class CosineHead:
         for rows in _blocks(len(a), max(1, _TILE // len(b))):
             with np.errstate(invalid="ignore", over="ignore"):  # refused in _calibrate
                 np.matmul(a[rows], transposed, out=scores[rows])
-            self._calibrate(scores[rows])
+            # A row of zeros has no cosine but 0, so that one column tells of a, one row of b.
+            part = scores[rows]
+            _refuse_zeros(a[rows][part[:, 0] == 0])
+            if rows.start == 0:
+                _refuse_zeros(b[part[0] == 0])
+            self._calibrate(part)
         return scores
 
     def _calibrate(self, cosines: Floats) -> Floats:
@@ -141,6 +149,23 @@ class ConcatMlpHead:
         scores: Floats = hidden @ self._output_weights
         scores += self._output_bias
         return _sigmoid(scores)
+
+
+def _refuse_zeros(rows: Floats) -> None:
+    """Refuse embeddings of zeros only; they have no direction, and would score like strangers.
+
+    Args:
+        rows: (n, d), those that may be such, as their cosine is 0: of others there is hardly one,
+            so that this costs nothing, where all norms would cost as much as the products.
+
+    Raises:
+        EmbeddingError: one of them is.
+    """
+    if not rows.any(axis=1).all():
+        raise EmbeddingError(
+            "embeddings of zeros only show nobody; pass what embed() of this model returned, "
+            "unchanged"
+        )
 
 
 def _blocks(count: int, size: int) -> Iterator[slice]:

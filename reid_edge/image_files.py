@@ -35,12 +35,18 @@ def read_image(path: str | Path) -> Picture:
         uint8 (H, W, 3), RGB.
 
     Raises:
-        ImageFileError: the file is missing, no picture or damaged.
+        ImageFileError: no path; or the file is missing, no picture or damaged.
         ImageBudgetError: it announces more than that; it is not decoded.
     """
     import cv2
 
-    data = _read(Path(path))
+    try:
+        file = Path(path)
+    except TypeError:
+        raise ImageFileError(
+            f"{type(path).__name__} is no path; give that of a {_FORMATS} file as str or Path"
+        ) from None
+    data = _read(file)
     width, height = _size(data, path)
     if width * height > MAX_PIXELS:
         raise ImageBudgetError(

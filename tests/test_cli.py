@@ -6,115 +6,19 @@ import json
 import os
 import subprocess
 import sys
-import weakref
 from pathlib import Path
 
 import _tiny
 import cv2
-import numpy as np
 import pytest
 
 import reid_edge
 from reid_edge import cli
-from reid_edge.image_files import read_image
 
 
 @pytest.fixture
 def files(picture_file):
     return [picture_file(f"{seed}.png", _tiny.picture(seed)) for seed in range(4)]
-
-
-def test_predict_prints_a_table_with_score_and_verdict(run, files, tiny):
-    same = files[0].with_name("again.png")
-    same.write_bytes(files[0].read_bytes())
-    code, out, err = run("predict", files[0], same, files[1])
-    assert (code, err) == (0, "")
-    assert f"compared with {files[0]}"[:60] in out
-    scores = tiny.predict(read_image(files[0]), [read_image(path) for path in (same, files[1])])
-    for path, score in zip((same, files[1]), scores, strict=True):
-        (line,) = [line for line in out.splitlines() if path.name in line and "│" in line]
-        assert f"{score:.3f}" in line
-        assert ("same person" if score > 0.5 else "different") in line
-    assert "model tiny 1, Apache-2.0; openvino fp32 on CPU" in out
-
-
-def test_both_verdicts_occur(run, files):
-    results = json.loads(run("predict", *files, files[0], "--json")[1])["results"]
-    assert {result["same"] for result in results} == {True, False}
-    for result in results:
-        assert result["same"] == (result["score"] > 0.5)
-
-
-def test_a_threshold_of_one_s_own_decides(run, files):
-    scores = [
-        r["score"] for r in json.loads(run("predict", files[0], *files, "--json")[1])["results"]
-    ]
-    middle = sum(sorted(scores)[1:3]) / 2
-    for given in (middle, 0.0, "far_1e-2"):
-        out = run("predict", files[0], *files, "--json", "--threshold", given)[1]
-        found = json.loads(out)
-        limit = found["thresholds"].get(given, given)
-        assert found["threshold"] == limit
-        assert [r["same"] for r in found["results"]] == [score > limit for score in scores]
-    assert "same person over 0.3\n" in run("predict", *files, "--threshold", "0.3")[1]
-
-
-@pytest.mark.parametrize("given", ["1", "-0.1", "nan", "far_1e-9", "high"])
-def test_a_threshold_that_is_no_score_is_refused(run, files, given):
-    code, out, err = run("predict", *files, f"--threshold={given}")
-    assert (code, out) == (2, "")
-    assert f"--threshold {given}: give a score from 0 to below 1, or far_1e-2" in err
-
-
-def test_a_model_without_thresholds_says_so(run, files, tmp_path):
-    bare = _tiny.write(tmp_path / "bare", thresholds={})
-    code, _, err = run("predict", *files, "--threshold", "far_1e-2", model=bare)
-    assert (code, "this model has none of its own" in err) == (2, True)
-
-
-def test_a_threshold_is_looked_at_before_pictures_are(run):
-    code, _, err = run("predict", "absent.png", "neither.png", "--threshold", "high")
-    assert (code, "--threshold high" in err) == (2, True)
-
-
-def test_predict_as_json_prints_one_object_and_nothing_else(run, files, tiny):
-    code, out, err = run("predict", *files, "--json")
-    assert (code, err) == (0, "")
-    found = json.loads(out)
-    assert found["model"] == "tiny"
-    assert found["reference"] == str(files[0])
-    assert [result["picture"] for result in found["results"]] == [str(path) for path in files[1:]]
-    expected = tiny.predict(read_image(files[0]), [read_image(path) for path in files[1:]])
-    assert [result["score"] for result in found["results"]] == pytest.approx(expected, abs=1e-5)
-
-
-def test_many_pictures_are_decoded_one_at_a_time(run, picture_file, tiny, monkeypatch):
-    paths = [picture_file(f"{seed}.png", _tiny.picture(seed)) for seed in range(36)]
-    expected = tiny.predict(read_image(paths[0]), [read_image(path) for path in paths[1:]])
-    alive = []  # decoded pictures that nothing has freed yet
-
-    def watched(path):
-        picture = read_image(path)
-        alive[:] = [reference for reference in alive if reference() is not None]
-        assert len(alive) <= 1
-        alive.append(weakref.ref(picture))
-        return picture
-
-    monkeypatch.setattr(reid_edge.reid, "read_image", watched)
-    results = json.loads(run("predict", *paths, "--json")[1])["results"]
-    assert [result["score"] for result in results] == pytest.approx(expected, abs=1e-5)
-    assert alive
-
-
-def test_alpha_is_dropped(run, files, tmp_path):
-    rgba = np.concatenate([_tiny.picture(0)[:, :, ::-1], np.full((48, 24, 1), 9, np.uint8)], 2)
-    path = tmp_path / "alpha.png"
-    path.write_bytes(cv2.imencode(".png", rgba)[1].tobytes())
-    first, second = (
-        json.loads(run("predict", files[1], other, "--json")[1])["results"][0]["score"]
-        for other in (path, files[0])
-    )
-    assert first == second
 
 
 @pytest.mark.parametrize(
@@ -199,15 +103,6 @@ def test_an_error_is_one_line_on_standard_error_and_code_1_or_2(run, code, argum
     assert advice in err
 
 
-def test_an_unknown_model_is_code_2_and_a_damaged_one_code_1(run, tmp_path):
-    code, out, err = run("info", model="absent")
-    assert (code, out) == (2, "")
-    assert "no model 'absent'" in err
-    code, out, err = run("info", model=tmp_path)
-    assert (code, out) == (1, "")
-    assert "no such file; give the folder" in err
-
-
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
@@ -215,6 +110,8 @@ def test_an_unknown_model_is_code_2_and_a_damaged_one_code_1(run, tmp_path):
         (["predict"], "PICTURE"),
         (["predict", "a.jpg"], "give at least two pictures"),
         (["frobnicate"], "invalid choice"),
+        (["bench"], "python -m reid_edge.bench\n"),
+        (["bench", "--scenario", "latency"], "python -m reid_edge.bench\n"),
         (["info", "--frobnicate"], "unrecognized arguments"),
     ],
 )
@@ -227,7 +124,28 @@ def test_wrong_usage_is_code_2(capsys, arguments, advice):
     assert advice in captured.err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["--version"]])
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_a_largest_batch_is_refused_by_backends_that_would_ignore_it(run, backend):
+    code, out, err = run("info", "--backend", backend, "--max-batch", "64")
+    assert (code, out) == (2, "")
+    assert f"--backend {backend} builds none; leave it out" in err
+
+
+def test_a_largest_batch_that_is_not_used_is_told(run):
+    code, out, err = run("info", "--max-batch", "64", "--device", "cpu")
+    assert (code, "openvino" in out) == (0, True)
+    assert err == (
+        "warning: --max-batch 64 is not used: it is of TensorRT engines, and openvino runs here\n"
+    )
+    assert run("info", "--max-batch", "0")[0] == 2
+
+
+COMMANDS = ("predict", "info", "evaluate", "gallery", "build", "video")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([command, "--help"] for command in COMMANDS)]
+)
 def test_help_and_version_are_code_0(capsys, arguments):
     with pytest.raises(SystemExit) as left:
         cli.main(arguments)

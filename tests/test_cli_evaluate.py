@@ -50,6 +50,14 @@ def test_evaluate_prints_the_figures(run, people, tiny):
     assert "rank-1" not in err
 
 
+def test_evaluate_of_a_name_without_a_label_advises_what_it_takes(run, people):
+    (people / "anna.png").write_bytes((people / "1_c1_1.png").read_bytes())
+    code, _, err = run("evaluate", f"folder:{people}")
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.endswith("rename the file or move it out of the folder\n")
+    assert "without" not in err  # a folder without a layout is refused here
+
+
 def test_evaluate_leaves_unreadable_pictures_out_and_says_so(run, people, tiny):
     test = datasets.open_test(f"folder:{people}")
     bad = ["1_c1_1.png", "2_c2_3.png", "3_c1_2.png"]  # one asks, two are in the gallery

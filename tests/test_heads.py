@@ -43,6 +43,31 @@ def rows_for(head, count, seed):
     return rows, concat_reference
 
 
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (5, 5), (1, 5), (5, 1), (1, 300_000)])
+def test_an_embedding_of_zeros_is_refused_wherever_it_is(n, m):
+    """It would score like a stranger; where others are orthogonal, that is what they are."""
+    head = cosine()
+    for first, count in ((True, n), (False, m)):
+        for place in {0, count // 2, count - 1}:
+            a, b = unit(n, seed=1), unit(m, seed=2)
+            (a if first else b)[place] = 0
+            for score in (head.pairs, head.grid):
+                with pytest.raises(EmbeddingError, match="zeros only"):
+                    score(a, b)
+    across = np.eye(8, dtype=np.float32)[:2]
+    np.testing.assert_allclose(head.grid(across, across)[0, 1], cosine_reference(*across))
+    np.testing.assert_allclose(head.pairs(*across[:, None]), cosine_reference(*across))
+
+
+def test_an_embedding_of_zeros_is_refused_in_each_tile_of_a_grid(monkeypatch):
+    monkeypatch.setattr(heads, "_TILE", 12)
+    for place in range(7):
+        a = unit(7, seed=1)
+        a[place] = 0
+        with pytest.raises(EmbeddingError, match="zeros only"):
+            cosine().grid(a, unit(6, seed=2))
+
+
 BOTH = pytest.mark.parametrize("head", [cosine(), concat()], ids=["cosine", "concat_mlp"])
 
 

@@ -170,3 +170,11 @@ def test_an_error_of_the_decoder_is_one_of_ours(picture_file, monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", fails)
     with pytest.raises(ImageFileError, match=r"cannot be decoded \(no memory left\)"):
         read_image(path)
+
+
+@pytest.mark.parametrize("path", [123, None, b"a.png", ["a.png"], _tiny.picture(0)])
+def test_what_is_no_path_is_an_error_of_our_own(path, tiny):
+    with pytest.raises(ImageFileError, match=f"{type(path).__name__} is no path; give"):
+        read_image(path)
+    with pytest.raises(ImageFileError, match="is no path; give"):
+        tiny.embed_files([path])

@@ -14,7 +14,7 @@ from .recipe import Recipe
 
 
 def write(history: list[dict[str, float]], recipe: Recipe, out: Path) -> None:
-    """Write `curves.json` and `curves.png` into `out`."""
+    """Write `curves.json` and `curves.png` into `out`; without a history the plots are empty."""
     from matplotlib import pyplot
 
     (out / "curves.json").write_text(json.dumps(history, indent=1) + "\n")
@@ -36,10 +36,11 @@ def write(history: list[dict[str, float]], recipe: Recipe, out: Path) -> None:
     edge = 0
     for stage in recipe.stages[:-1]:
         edge += stage.steps
-        if edge >= steps[0]:  # a run may begin with a later stage
+        if steps and edge >= steps[0]:  # a run may begin with a later stage
             right.axvline(edge, linestyle=":", color="grey")
     for axes in (left, right):
         axes.grid(alpha=0.3)
-        axes.legend()
+        if axes.get_lines():
+            axes.legend()
     figure.savefig(out / "curves.png", dpi=110)
     pyplot.close(figure)

@@ -90,7 +90,7 @@ def _candidates(backend: str, device: str | None) -> list[tuple[str, str]]:
         if device not in (None, "cpu"):
             raise UnknownDeviceError(
                 f"the openvino backend runs on the CPU, not on {device!r}; "
-                "use backend='tensorrt' or 'onnxruntime' for a CUDA GPU"
+                "use backend='tensorrt' or backend='onnxruntime' for a CUDA GPU"
             )
         return [("openvino", "cpu")]
     if backend in ("tensorrt", "tensorrt_rtx"):

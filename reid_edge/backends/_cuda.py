@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .._extras import install
 from ..errors import BackendError, DriverError, MissingDependencyError, UnknownDeviceError
 
 
@@ -118,6 +119,20 @@ def driver_present() -> bool:
         return False
 
 
+def check_driver() -> None:
+    """Refuse to go on without a GPU.
+
+    Raises:
+        DriverError: there is no driver or no GPU; it says how to run on the CPU.
+    """
+    if not driver_present():
+        raise DriverError(
+            "no NVIDIA driver with a GPU was found; install the driver (in a container: start it "
+            "with --gpus all or --runtime nvidia), or run on the CPU with backend='openvino' and "
+            "device='cpu'"
+        )
+
+
 def driver_version() -> tuple[int, int]:
     """The newest CUDA version that the driver serves, such as (13, 0)."""
     version = ctypes.c_int()
@@ -137,11 +152,7 @@ def open_gpu(index: int = 0) -> Gpu:
         UnknownDeviceError: there are fewer GPUs.
         MissingDependencyError: neither pycuda nor cuda-bindings is installed.
     """
-    if not driver_present():
-        raise DriverError(
-            "no NVIDIA driver with a GPU was found; install the driver (in a container: start it "
-            "with --gpus all or --runtime nvidia), or use backend='openvino' on the CPU"
-        )
+    check_driver()
     with _opening:  # one context object a device: pycuda tells contexts apart by identity
         if index not in _opened:
             _opened[index] = _open(index)
@@ -174,8 +185,8 @@ def _open(index: int) -> Gpu:
             "with the CUDA toolkit of this machine, or uninstall it and take cuda-bindings"
         ) from error
     raise MissingDependencyError(
-        "the TensorRT backend needs pycuda: pip install 'reid-edge[tensorrt]', on a Jetson "
-        "'reid-edge[jetson]'; without a CUDA toolkit to compile it, pip install cuda-bindings"
+        f"the TensorRT backend needs pycuda: {install('tensorrt')}, on a Jetson the extra jetson; "
+        "without a CUDA toolkit to compile it, pip install cuda-bindings"
     )
 
 

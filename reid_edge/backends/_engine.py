@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import engine_cache, engines
 from .._build_display import BuildDisplay
+from .._extras import install
 from ..bundle import Bundle
 from ..engine_options import BuildOptions, EngineOptions
 from ..errors import (
@@ -28,9 +29,9 @@ MODULES = ("tensorrt", "tensorrt_rtx")
 _TARGET = re.compile("SM([0-9]+)([0-9])")
 _OLDEST = {"tensorrt": (10, 3), "tensorrt_rtx": (1, 4)}
 _EXTRAS = {
-    "tensorrt": "pip install 'reid-edge[tensorrt]'; on a Jetson it comes with JetPack: make the "
-    "virtual environment with --system-site-packages",
-    "tensorrt_rtx": "pip install 'reid-edge[rtx]'",
+    "tensorrt": f"{install('tensorrt')}; on a Jetson it comes with JetPack: make the virtual "
+    "environment with --system-site-packages",
+    "tensorrt_rtx": install("rtx"),
 }
 
 
@@ -136,8 +137,9 @@ def aimed(trt: Any, info: _cuda.GpuInfo, build: BuildOptions) -> BuildOptions:
         here = ".".join(map(str, info.compute_capability))
         raise UnservedGpuError(
             f"TensorRT-RTX {trt.__version__} does not run on this GPU ({info.name}, compute "
-            f"capability {here}), but on {served} and later; use backend 'tensorrt' or "
-            "'onnxruntime' here, or build for another GPU: python -m reid_edge build --target"
+            f"capability {here}), but on {served} and later; use backend='tensorrt' or "
+            "backend='onnxruntime' here, or build for another GPU: "
+            "python -m reid_edge build --target"
         )
     if is_target and build.target is None:
         return replace(build, target=info.compute_capability)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._extras import install
 from ..bundle import Bundle
 from ..errors import (
     BackendError,
@@ -17,6 +18,7 @@ from ..errors import (
     MissingDependencyError,
     UnknownDeviceError,
 )
+from . import _cuda
 from ._protocol import Fill, Port, check_ports, embed_in_parts
 
 _TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
@@ -28,12 +30,15 @@ class OnnxRuntimeBackend:
     name = "onnxruntime"
 
     def __init__(self, bundle: Bundle, graph: str, device: str = "cpu") -> None:
+        on_gpu = _is_gpu(device)
+        if on_gpu:  # first: without a driver no package helps
+            _cuda.check_driver()
         try:
             import onnxruntime
         except ImportError as error:
-            package = "onnxruntime" if device == "cpu" else "'reid-edge[cuda]'"
+            command = install("cuda") if on_gpu else "pip install onnxruntime"
             raise MissingDependencyError(
-                f"the onnxruntime backend on {device} needs ONNX Runtime: pip install {package}"
+                f"the onnxruntime backend on {device} needs ONNX Runtime: {command}"
             ) from error
         self._bundle = bundle
         content = bundle.graph(graph).read()
@@ -85,27 +90,37 @@ class OnnxRuntimeBackend:
         self._session = None
 
 
-def _providers(onnxruntime: Any, device: str) -> tuple[list[Any], str]:
-    """The provider list for a device, and which provider must have taken it."""
+def _is_gpu(device: str) -> bool:
+    """Whether it is a CUDA device, or the CPU.
+
+    Raises:
+        UnknownDeviceError: neither.
+    """
     kind, _, number = device.partition(":")
-    if kind == "cpu" and not number:
-        return ["CPUExecutionProvider"], "CPUExecutionProvider"
+    if device == "cpu":
+        return False
     if kind != "cuda" or (number and not number.isdigit()):
         raise UnknownDeviceError(
             f"no device {device!r} in the onnxruntime backend: cpu, cuda or cuda:N"
         )
+    return True
+
+
+def _providers(onnxruntime: Any, device: str) -> tuple[list[Any], str]:
+    """The provider list for a device, and which provider must have taken it."""
+    if not _is_gpu(device):
+        return ["CPUExecutionProvider"], "CPUExecutionProvider"
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         raise MissingDependencyError(
-            "this ONNX Runtime was built without CUDA: "
-            "pip uninstall onnxruntime && pip install 'reid-edge[cuda]', where there is an NVIDIA "
-            "GPU with its driver"
+            "this ONNX Runtime was built without CUDA: pip uninstall onnxruntime && "
+            f"{install('cuda')}; or run on the CPU: device='cpu'"
         )
     if hasattr(onnxruntime, "preload_dlls"):
         # Finds CUDA and cuDNN in pip's packages, and prints what it does not find.
         with contextlib.redirect_stdout(sys.stderr):
             onnxruntime.preload_dlls()
     # TF32 rounds float32 products to 10 bits: fp32 is to be float32.
-    settings = {"device_id": number or "0", "use_tf32": "0"}
+    settings = {"device_id": device.partition(":")[2] or "0", "use_tf32": "0"}
     return [("CUDAExecutionProvider", settings), "CPUExecutionProvider"], "CUDAExecutionProvider"
 
 

@@ -9,9 +9,9 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from .._command import finish, prepare
+from .._show import console
 from .._text import visible
 from ..errors import OptionError
 from ..reid import ReId
@@ -45,12 +45,12 @@ def _measure(arguments: argparse.Namespace) -> int:
 
     with _Display() as display:
         report, sheets = run.run(options, display)
-    console = _console()
-    table.show(report, console)
+    shown = console()
+    table.show(report, shown)
     changes = compare.changes(earlier, report) if earlier is not None else []
     doubts = compare.doubts(earlier, report) if earlier is not None else []
     if earlier is not None:
-        table.show_changes(changes, doubts, console)
+        table.show_changes(changes, doubts, shown)
     if arguments.json is not None:
         files.write(arguments.json, files.dump(report))
     if arguments.html is not None:
@@ -91,7 +91,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         section = recalibrate.recalibrate(
             reid, arguments.calibrate, arguments.out, kept, display.pictures(0)
         )
-    table.show_calibration(section, _console())
+    table.show_calibration(section, console())
     if arguments.json is not None:
         files.write(arguments.json, files.dump(section))
     return 0
@@ -103,15 +103,15 @@ class _Display:
     def __init__(self) -> None:
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        console = _console(stderr=True)
+        shown = console(stderr=True)
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
-            console=console,
+            console=shown,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not shown.is_terminal,
         )
         self._task = self._progress.add_task("", total=None, count="")
 
@@ -135,12 +135,6 @@ class _Display:
             self._progress.update(self._task, count=count)
 
         return advance
-
-
-def _console(stderr: bool = False) -> Any:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)
 
 
 def _parser() -> argparse.ArgumentParser:

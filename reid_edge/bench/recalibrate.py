@@ -21,7 +21,7 @@ from .. import bundle, calibration, datasets
 from ..bundle import Bundle
 from ..calibration import Calibration
 from ..datasets import Sample
-from ..errors import DatasetError, OptionError, ReportError
+from ..errors import DatasetError, OptionError, ReportError, UnsuitableModelError
 from ..evaluation import labels
 from ..heads import CosineHead
 from ..reid import ReId
@@ -49,7 +49,8 @@ def recalibrate(
         The report's `calibration` section.
 
     Raises:
-        OptionError: a model whose head cannot be fitted, or an `out` that exists.
+        OptionError: an `out` that exists.
+        UnsuitableModelError: a model whose head cannot be fitted.
         DatasetError: pictures that are missing or named otherwise.
         InputError: too few people, cameras or pictures to fit anything.
         ReportError: the new bundle cannot be written.
@@ -96,10 +97,10 @@ def check(reid: ReId, out: Path) -> None:
     """What can be refused before any picture is read.
 
     Raises:
-        OptionError: as `recalibrate`.
+        OptionError, UnsuitableModelError: as `recalibrate`.
     """
     if not isinstance(reid.bundle.head, CosineHead):
-        raise OptionError(
+        raise UnsuitableModelError(
             f"model {reid.bundle.name!r} has the old library's pair head, whose scores are fixed; "
             "only models with a cosine head can be calibrated"
         )

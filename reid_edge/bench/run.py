@@ -18,7 +18,7 @@ from .accuracy import Measured
 from .galleries import Sheet, sheet
 from .stages import TimedReId
 from .startup import cold_start
-from .tasks import RetrievalTask, Task, open_task
+from .tasks import LAYOUTS, RetrievalTask, Task, open_task
 
 SCHEMA = "reid_edge.bench"
 SCHEMA_VERSION = 1
@@ -54,7 +54,10 @@ class Options:
             OptionError: a value that does not exist, or options that do not go together.
         """
         if self.scenario == "accuracy" and self.dataset is None:
-            raise OptionError("--scenario accuracy needs --dataset LAYOUT:PATH")
+            raise OptionError(
+                "--scenario accuracy needs --dataset LAYOUT:PATH, where LAYOUT is "
+                f"{', '.join(LAYOUTS[:-1])} or {LAYOUTS[-1]}"
+            )
         if self.galleries and self.dataset is None:
             raise OptionError("--galleries shows queries of a dataset: give --dataset LAYOUT:PATH")
         if self.dataset is not None and self.scenario in ("latency", "throughput"):

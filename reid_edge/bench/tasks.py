@@ -21,6 +21,7 @@ from . import openset
 Embeddings = NDArray[np.float32]
 _ROWS = 64  # queries at a time, where two models are compared
 _PAIRS = 1 << 16
+LAYOUTS = (*datasets.LAYOUTS, "pairs")
 
 
 class Task(Protocol):
@@ -56,10 +57,10 @@ def open_task(spec: str) -> Task:
     try:
         return RetrievalTask.of(datasets.open_test(spec))
     except DatasetError as error:
-        if layout in ("market1501", "cuhk03", "folder", "pku"):
+        if layout in datasets.LAYOUTS:
             raise
         raise DatasetError(
-            f"{spec!r}: give LAYOUT:PATH, where LAYOUT is market1501, cuhk03, folder, pku or pairs"
+            f"{spec!r}: give LAYOUT:PATH, where LAYOUT is {', '.join(datasets.LAYOUTS)} or pairs"
         ) from error
 
 

@@ -10,8 +10,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .._command import counted
+from .._command import counted, share
 from .._files import write_whole
+from .._unreadable import embed_all
 from ..errors import GalleryFileError, GalleryWriteError, OptionError
 from ..image_files import read_image
 from ..reid import ReId
@@ -40,9 +41,18 @@ class Answer:
     rows: tuple[tuple[str, ...], ...] = ()
 
 
+# argparse's own has FILE at its end, where --add and --identify would take it for a picture.
+_USAGE = """%(prog)s [-h] FILE [option ...]
+       %(prog)s FILE --add NAME PICTURE ... [--camera CAMERA] [--thumbnails]
+       %(prog)s FILE --identify PICTURE ... [--top N] [--fpir SHARE]
+       %(prog)s FILE --remove NAME | --rename OLD NEW | --merge INTO OTHER
+       %(prog)s FILE --export OUT | --html OUT"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command, beside those of every command."""
-    parser.add_argument("gallery", metavar="FILE", help="the gallery; --add makes it")
+    parser.usage = _USAGE
+    parser.add_argument("gallery", metavar="FILE", help="the gallery, given first; --add makes it")
     action = parser.add_mutually_exclusive_group()
     action.add_argument(
         "--add", nargs="+", metavar=("NAME", "PICTURE"), action=_Add, help="enrol pictures of NAME"
@@ -66,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--fpir",
-        type=float,
+        type=share,
         metavar="SHARE",
         help=f"with --identify: the share of strangers that may be called known ({_FPIR})",
     )
@@ -87,9 +97,11 @@ def run(arguments: argparse.Namespace, start: Callable[[], ReId]) -> Answer:
     path = Path(arguments.gallery)
     if not arguments.add:
         check_exists(path)
-    if arguments.add or arguments.identify:
+    if arguments.add:
+        return _add(path, start, arguments)
+    if arguments.identify:
         with start() as reid, Gallery(path, reid) as gallery:
-            return (_add if arguments.add else _identify)(gallery, reid, arguments)
+            return _identify(gallery, reid, arguments)
     with Gallery(path, arguments.model) as gallery:
         return _without_pictures(gallery, arguments)
 
@@ -114,11 +126,27 @@ def _check_options(arguments: argparse.Namespace) -> None:
             raise OptionError(f"--{name} goes with --{action}; give both, or leave it out")
 
 
-def _add(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> Answer:
+def _add(path: Path, start: Callable[[], ReId], arguments: argparse.Namespace) -> Answer:
+    """Enrol someone.
+
+    All that can be wrong with what was given is found before the file is opened: opening makes it
+    and binds it to the model, and it could not be deleted again, for another process may have
+    begun to use it.
+    """
+    from . import inputs
+
     name, *files = arguments.add
-    keep = arguments.thumbnails
-    pictures = [read_image(file) for file in files] if keep else reid.embed_files(files)
-    ids = gallery.add(name, pictures, arguments.camera, keep_thumbnails=keep)
+    inputs.name(name)
+    inputs.cameras(arguments.camera, 1)
+    with start() as reid:
+        rows = embed_all(reid, files)
+        # Decoded a second time, one by one, so that memory stays bounded.
+        small = [
+            inputs.thumbnails(read_image(file), 1)[0] if arguments.thumbnails else None
+            for file in files
+        ]
+        with Gallery(path, reid) as gallery:
+            ids = gallery._keep(name, rows, arguments.camera, None, small)
     return Answer(
         {"gallery": arguments.gallery, "identity": name, "pictures": ids},
         f"{name}: {counted(len(ids), 'picture', 'pictures')} enrolled",
@@ -128,7 +156,7 @@ def _add(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> Answer:
 def _identify(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> Answer:
     top = _TOP if arguments.top is None else arguments.top
     fpir = _FPIR if arguments.fpir is None else arguments.fpir
-    found = gallery.identify(reid.embed_files(arguments.identify), top, fpir)
+    found = gallery.identify(embed_all(reid, arguments.identify), top, fpir)
     record = {
         "gallery": arguments.gallery,
         "fpir": fpir,

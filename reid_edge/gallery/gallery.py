@@ -110,14 +110,12 @@ class Gallery:
 
         inputs.name(identity)
         rows = self._embedded(pictures)
-        cameras, times = inputs.cameras(camera, len(rows)), inputs.times(time, len(rows))
         thumbnails: list[bytes | None] = [None] * len(rows)
         if keep_thumbnails:
             if inputs.is_embeddings(pictures):
                 raise OptionError("keep_thumbnails needs pictures; embeddings show nobody")
             thumbnails = inputs.thumbnails(pictures, len(rows))
-        with self._lock:
-            return self._open.store.add(identity, rows, cameras, times, thumbnails)
+        return self._keep(identity, rows, camera, time, thumbnails)
 
     def identify(
         self,
@@ -321,6 +319,16 @@ class Gallery:
     def __repr__(self) -> str:
         state = "" if self._view else " closed"
         return f"<Gallery {str(self.path or 'in memory')!r}{state}>"
+
+    def _keep(
+        self, identity: str, rows: Floats, camera: Any, time: Any, thumbnails: list[bytes | None]
+    ) -> list[int]:
+        """The end of `add`, also for the command, which has embedded the pictures itself."""
+        from . import inputs
+
+        cameras, times = inputs.cameras(camera, len(rows)), inputs.times(time, len(rows))
+        with self._lock:
+            return self._open.store.add(identity, rows, cameras, times, thumbnails)
 
     @property
     def _open(self) -> View:

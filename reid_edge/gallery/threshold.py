@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle import Threshold
-from ..errors import OptionError
+from ..errors import UnsuitableModelError
 from ..heads import CosineHead
 
 LEAST_FPIR, MOST_FPIR = 1e-9, 0.5
@@ -55,12 +55,12 @@ def cosine_at(
         rates: the model's thresholds.
 
     Raises:
-        OptionError: the model has no rates, and there are too few people to do without.
+        UnsuitableModelError: the model has no rates, and there are too few people to do without.
     """
     count = len(pictures)
     model = _from_rates(fpir, float(np.sqrt(pictures).sum()), head, rates)
     if model is None and count < _FEWEST_ALONE:
-        raise OptionError(
+        raise UnsuitableModelError(
             "this model's bundle records no thresholds far_1e-2 and far_1e-3, and with "
             f"{count} identities none can be estimated; enrol {_FEWEST_ALONE} or more, or "
             "calibrate the model (python -m reid_edge.bench --calibrate); in Python, threshold= "

@@ -23,6 +23,7 @@ MAX_PER_FRAME = 1000
 _MAX_NUMBER = 1_000_000_000  # of a frame, or an id: far inside int64
 _MAX_PIXEL = 1e6  # float32 still tells a tenth of a pixel here
 _MAX_FIELDS = 32
+_JSON_FORMAT = "write it as docs/video.md shows"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,10 @@ def read(path: str | Path) -> dict[int, Detections]:
     except UnicodeDecodeError:
         raise BoxFileError(f"{path}: is no text; give MOT text or JSON") from None
     if not rows:
-        raise BoxFileError(f"{path}: holds no boxes, so there is nobody to track")
+        raise BoxFileError(
+            f"{path}: holds no boxes, so there is nobody to track; give the "
+            "file that your detector wrote, or look for people with a lower threshold"
+        )
     return _by_frame(rows, path)
 
 
@@ -104,12 +108,16 @@ def _mot(content: bytes, path: Path) -> array.array[float]:
         fields = line.split(",", _MAX_FIELDS)
         if not 6 <= len(fields) <= _MAX_FIELDS:
             raise BoxFileError(
-                f"{where}: expected frame,id,x,y,w,h,confidence, found {line[:60]!r}"
+                f"{where}: expected frame,id,x,y,w,h,confidence, found {line[:60]!r}; "
+                "mend the line or take it out"
             )
         try:
             values = [float(field) for field in fields[:7]]
         except ValueError:
-            raise BoxFileError(f"{where}: not all numbers: {line[:60]!r}") from None
+            raise BoxFileError(
+                f"{where}: not all numbers: {line[:60]!r}; mend the line or take it out, such as a "
+                "header"
+            ) from None
         frame, identity, x, y, w, h = values[:6]
         confidence = values[6] if len(values) > 6 else 1.0
         rows.extend(_row(frame, identity, (x, y, x + w, y + h), confidence, where))
@@ -120,24 +128,26 @@ def _json(text: str, path: Path) -> array.array[float]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BoxFileError(f"{path}: is no JSON ({error})") from error
+        raise BoxFileError(
+            f"{path}: is no JSON ({error}); write it again, or name it .txt if it is MOT text"
+        ) from error
     frames = found.get("frames") if isinstance(found, dict) else None
     if not isinstance(frames, list):
-        raise BoxFileError(f'{path}: expected {{"frames": [...]}}; see docs/video.md')
+        raise BoxFileError(f'{path}: expected {{"frames": [...]}}; {_JSON_FORMAT}')
     rows = array.array("d")
     for index, frame in enumerate(frames):
         where = f"{path}: frames[{index}]"
         if not isinstance(frame, dict):
-            raise BoxFileError(f"{where}: expected an object")
+            raise BoxFileError(f"{where}: expected an object; {_JSON_FORMAT}")
         boxes = frame.get("boxes")
         if not isinstance(boxes, list):
-            raise BoxFileError(f"{where}: boxes: expected a list")
+            raise BoxFileError(f"{where}: boxes: expected a list; {_JSON_FORMAT}")
         confidence = _column(frame, "confidence", len(boxes), 1.0, where)
         ids = _column(frame, "ids", len(boxes), -1, where)
         for place, box in enumerate(boxes):
             here = f"{where}: boxes[{place}]"
             if not isinstance(box, list) or len(box) != 4:
-                raise BoxFileError(f"{here}: expected [x1, y1, x2, y2]")
+                raise BoxFileError(f"{here}: expected [x1, y1, x2, y2]; {_JSON_FORMAT}")
             rows.extend(_row(frame.get("frame"), ids[place], box, confidence[place], here))
     return rows
 
@@ -148,7 +158,10 @@ def _column(frame: dict[str, Any], name: str, count: int, default: float, where:
     if values is None:
         return [default] * count
     if not isinstance(values, list) or len(values) != count:
-        raise BoxFileError(f"{where}: {name}: expected a list of {count} numbers, one for each box")
+        raise BoxFileError(
+            f"{where}: {name}: expected a list of {count} numbers, one for each box; leave {name} "
+            "out where there are none"
+        )
     return [default if value is None else value for value in values]
 
 
@@ -159,13 +172,20 @@ def _row(frame: Any, identity: Any, box: Any, confidence: Any, where: str) -> tu
             "so add 1 to each where they are counted from 0"
         )
     if not _is_number(identity) or abs(identity) > _MAX_NUMBER or identity != int(identity):
-        raise BoxFileError(f"{where}: id: expected a whole number, found {str(identity)[:40]}")
+        raise BoxFileError(
+            f"{where}: id: expected a whole number, found {str(identity)[:40]}; "
+            "give -1 where there is none"
+        )
     if not _is_number(confidence) or abs(confidence) > _MAX_PIXEL:
-        raise BoxFileError(f"{where}: confidence: expected a number, found {str(confidence)[:40]}")
+        raise BoxFileError(
+            f"{where}: confidence: expected a number, found {str(confidence)[:40]}; "
+            "give 1 where there is none"
+        )
     if not all(_is_number(value) and abs(value) <= _MAX_PIXEL for value in box):
         shown = ", ".join(str(value)[:20] for value in box)
         raise BoxFileError(
-            f"{where}: {shown} is no box; expected finite pixels of at most {_MAX_PIXEL:,.0f}"
+            f"{where}: {shown} is no box; expected finite pixels of at most {_MAX_PIXEL:,.0f}: "
+            "mend the box or take it out"
         )
     return (frame, identity, *box, confidence)
 
@@ -192,7 +212,7 @@ def _by_frame(rows: array.array[float], path: Path) -> dict[int, Detections]:
         if end - start > MAX_PER_FRAME:
             raise BoxFileError(
                 f"{path}: frame {frames[start]} has {end - start:,} boxes, over the limit of "
-                f"{MAX_PER_FRAME:,}"
+                f"{MAX_PER_FRAME:,}; leave out those of low confidence"
             )
         found[int(frames[start])] = Detections(numbers[place, :4], numbers[place, 4], ids[place])
     return found

@@ -16,7 +16,7 @@ import numpy as np
 
 from .._command import counted
 from .._text import visible
-from ..errors import BoxFileError, OptionError, VideoError
+from ..errors import BoxFileError, OptionError, UnsuitableModelError, VideoError
 from ..gallery.command import check_exists
 from ..reid import ReId
 from . import boxes
@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace, open_model: Callable[[], ReId]) -> int:
         BoxFileError: the boxes cannot be used.
         GalleryError: the gallery cannot.
         OptionError: options that do not go together.
+        UnsuitableModelError: a model whose scores cannot be tracked by.
     """
     _check_paths(arguments)
     found = _select(boxes.read(arguments.boxes), arguments)
@@ -118,7 +119,7 @@ class _Work:
         settings = Settings("iou" if reid is None else arguments.association)
         if reid is not None:
             if not reid.bundle.head.symmetric:
-                raise OptionError(
+                raise UnsuitableModelError(
                     f"model {reid.bundle.name!r} scores (a, b) unlike (b, a), so that views have "
                     "no mean; take another model, or --association iou without --gallery"
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .._command import share
 from .tracker import ASSOCIATIONS
 
 
@@ -26,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     option("--gallery", type=Path, metavar="FILE", help="name the people whom this gallery knows")
     option(
         "--fpir",
-        type=float,
+        type=share,
         metavar="RATE",
         help="with --gallery: false-positive identification rate of single pictures (0.01); of "
         "tracks, five to six times as many strangers are named, see docs/video.md",

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from reid_edge import bundle, errors
+from reid_edge import bundle, cli, errors
+from reid_edge.backends import _cuda
 from reid_edge.backends.onnxruntime import OnnxRuntimeBackend
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -10,6 +11,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not inst
 
 def pretend_cuda(monkeypatch, session):
     """Let ONNX Runtime claim that it was built with CUDA; `session` stands for its sessions."""
+    monkeypatch.setattr(_cuda, "driver_present", lambda: True)
     monkeypatch.setattr(
         onnxruntime,
         "get_available_providers",
@@ -25,10 +27,31 @@ def test_a_device_that_does_not_exist_lists_those_that_do(tiny_folder, device):
         OnnxRuntimeBackend(bundle.load(tiny_folder), "fp32", device)
 
 
-def test_a_build_without_cuda_names_the_extra(tiny_folder, monkeypatch):
+def without_cuda(monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(errors.MissingDependencyError, match=r"pip install 'reid-edge\[cuda\]'"):
+
+
+def test_a_build_without_cuda_names_the_extra(tiny_folder, monkeypatch):
+    monkeypatch.setattr(_cuda, "driver_present", lambda: True)
+    without_cuda(monkeypatch)
+    with pytest.raises(errors.MissingDependencyError, match=r"pip install '\.\[cuda\]'.*'cpu'"):
         OnnxRuntimeBackend(bundle.load(tiny_folder), "fp32", "cuda")
+
+
+@pytest.mark.parametrize("backend", ["auto", "onnxruntime"])
+def test_without_a_driver_no_package_is_advised_but_the_cpu(
+    tiny_folder, monkeypatch, capsys, backend
+):
+    monkeypatch.setattr(_cuda, "driver_present", lambda: False)
+    without_cuda(monkeypatch)
+    asked = ["info", "--model", str(tiny_folder), "--backend", backend]
+    assert cli.main([*asked, "--device", "cuda"]) == 1
+    told = capsys.readouterr().err
+    assert "no NVIDIA driver" in told
+    assert "or run on the CPU with --backend openvino and --device cpu" in told
+    assert "pip" not in told
+    # What it advises works, whatever was asked for before.
+    assert cli.main([*asked[:-2], "--backend", "openvino", "--device", "cpu"]) == 0
 
 
 def test_cuda_that_silently_did_not_start_is_an_error(tiny_folder, monkeypatch):

@@ -124,7 +124,11 @@ def test_a_calibration_is_told_in_json_too(run, people, tmp_path, picture_file):
 @pytest.mark.parametrize(
     ("arguments", "code", "advice"),
     [
-        (["--scenario", "accuracy"], 2, "needs --dataset"),
+        (
+            ["--scenario", "accuracy"],
+            2,
+            "needs --dataset LAYOUT:PATH, where LAYOUT is market1501, cuhk03, folder, pku or pairs",
+        ),
         (["--scenario", "latency", "--dataset", "folder:."], 2, "reads no dataset"),
         (["--galleries", "2"], 2, "give --html FILE"),
         (["--galleries", "2", "--html", "a.html"], 2, "give --dataset"),

@@ -14,7 +14,7 @@ from export import pictures
 from export.pictures import Frame
 from reid_edge import images
 from reid_edge.datasets import Sample
-from reid_edge.errors import DatasetError, ImageFileError
+from reid_edge.errors import DatasetError, ImageFileError, LabelError
 from reid_edge.image_files import read_image
 
 
@@ -48,6 +48,13 @@ def test_no_such_pictures(tmp_path, monkeypatch, spec):
 def test_unknown_layout_names_the_known_ones(tmp_path):
     with pytest.raises(DatasetError, match=r"no layout 'market'.*market1501, folder, pku"):
         pictures.open_set("market:crops")
+
+
+def test_a_name_without_a_label_is_fine_in_a_folder_without_a_layout(tmp_path):
+    (tmp_path / "anna.png").touch()
+    with pytest.raises(LabelError, match="give the folder alone, without 'folder:'"):
+        pictures.open_set(f"folder:{tmp_path}")
+    assert len(pictures.open_set(str(tmp_path)).samples) == 1
 
 
 def test_a_folder_whose_name_is_not_utf8(tmp_path):

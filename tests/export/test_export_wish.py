@@ -12,7 +12,7 @@ from export import precisions
 from export.convert import convert
 from export.wish import Wish
 from reid_edge import bundle
-from reid_edge.errors import DatasetError, ImageFileError, OptionError
+from reid_edge.errors import DatasetError, OptionError
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,37 @@ def test_wrong_gate_data(weights, crops, tmp_path):
         (one_camera / path.name).write_bytes(path.read_bytes())
     with pytest.raises(DatasetError, match="two cameras"):
         convert(weights, tmp_path / "out", wish=wish(crops, gate=f"folder:{one_camera}"))
-    (one_camera / "0001_c1s1_000000_00.png").write_bytes(b"damaged")
-    with pytest.raises(ImageFileError, match="0001_c1s1_000000_00"):
-        convert(weights, tmp_path / "out", wish=wish(crops, gate=str(one_camera)))
+    assert not (tmp_path / "out").exists()
+
+
+def damaged(folder, *numbers):
+    """A folder of crops, some of them no pictures."""
+    crop_files.write(folder, people=8, pictures=4)
+    for number in numbers:
+        sorted(folder.iterdir())[number].write_bytes(b"no picture")
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:int8")  # so few pictures are a hard gate
+def test_unreadable_pictures_are_left_out_counted_and_named(weights, crops, tmp_path):
+    """The same for --calibration and --gate, and as `evaluate` does."""
+    some = damaged(tmp_path / "some", 0, 8)  # each fourth of 64 calibrates
+    with pytest.warns(RuntimeWarning, match="pictures left out: 2: .*0001_c1s1_000000_00") as told:
+        convert(weights, tmp_path / "1", wish=wish(some))
+    assert sum("left out" in str(one.message) for one in told) == 1
+    gate = described(tmp_path / "1")["gates"]["int8"]
+    assert (gate["data"], gate["pictures"]) == ("folder:some (labelled)", 48)
+    some = damaged(tmp_path / "other", 1, 2, 5)
+    with pytest.warns(RuntimeWarning, match="left out: 3: .*0001_c1s1_000001_00"):
+        convert(weights, tmp_path / "2", wish=wish(crops, gate=f"folder:{some}"))
+    gate = described(tmp_path / "2")["gates"]["int8"]
+    assert gate["data"] == "folder:other (labelled, 3 unreadable left out)"
+    assert gate["pictures"] == 61
+
+
+def test_too_few_pictures_that_can_be_read_are_an_error(weights, crops, tmp_path):
+    some = damaged(tmp_path / "some", *range(64))
+    for asked in (wish(some), wish(crops, gate=f"folder:{some}")):
+        with pytest.raises(DatasetError, match=r"folder:some: .*0001_c1s1_000000_00\.png"):
+            convert(weights, tmp_path / "out", wish=asked)
     assert not (tmp_path / "out").exists()

@@ -111,6 +111,61 @@ def test_options_that_would_be_ignored_are_refused(run, path, options, action):
     assert not path.exists()
 
 
+def test_the_usage_shows_an_order_that_works(run, files, path, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["gallery", "--help"])
+    told = capsys.readouterr().out
+    usage, _, options = told.partition("\n\n")
+    shown = [line.removeprefix("usage:").split("gallery ")[1] for line in usage.splitlines()]
+    assert all(line.removeprefix("[-h] ").startswith("FILE ") for line in shown)
+    common = {"help", "model", "backend", "precision", "device", "json", "max-batch"}
+    every = set(re.findall(r"--([a-z-]+)", options)) - common - {"allow-unverified"}
+    assert every == set(re.findall(r"--([a-z]+)", usage))
+    # In that order, and not in the one that argparse would show.
+    assert run("--add", "anna", files[0])[0] == 0
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["gallery", "--add", "anna", str(files[0]), str(path)])
+
+
+@pytest.mark.parametrize("given", ["1%", "one", ""])
+def test_a_share_that_is_no_number_is_told_as_one(run, files, capsys, given):
+    with pytest.raises(SystemExit, match="2"):
+        run("--identify", files[0], "--fpir", given)
+    assert f"{given!r} is no number; give a share such as 0.01, which is 1 %" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("more", [[], ["--thumbnails"]])
+def test_a_first_enrolment_that_fails_leaves_nothing_behind(
+    run, files, path, tmp_path, capsys, more
+):
+    """Else the file would be bound to this model, and another one refused."""
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    before = sorted(tmp_path.iterdir())
+    for asked in (
+        ["anna", files[0], tmp_path / "mistyped.png"],
+        ["anna", bad],
+        [" anna", files[0]],
+        ["anna", files[0], "--camera", "x\ny"],
+    ):
+        assert run("--add", *asked, *more)[0] in (1, 2)
+        assert sorted(tmp_path.iterdir()) == before
+    other = _tiny.write(tmp_path / "other", resize="linear")
+    arguments = ["gallery", str(path), "--add", "anna", str(files[0]), *more]
+    assert cli.main([*arguments, "--model", str(other)]) == 0
+
+
+def test_an_enrolment_that_fails_leaves_the_gallery_as_it_was(run, files, path, tmp_path):
+    run("--add", "anna", files[0])
+    code, _, err = run("--add", "ben", files[1], tmp_path / "one.png", tmp_path / "two.png")
+    assert (code, "2 pictures cannot be used" in err, "two.png" in err) == (1, True, True)
+    assert "1 enrolled" in run()[1]
+    code, _, err = run("--identify", files[1], tmp_path / "one.png", tmp_path / "two.png")
+    assert (code, "2 pictures cannot be used" in err, "two.png" in err) == (1, True, True)
+
+
 def test_advice_is_in_the_words_of_the_command_line(run, files):
     run("--add", "anna", files[0]), run("--add", "ben", files[1])
     for asked, says in (

@@ -44,3 +44,9 @@ def test_a_loss_that_no_stage_has_is_not_drawn(drawn):
     assert "circle" not in losses
     assert list(losses["embedding"].get_ydata()) == [0.5, 0.5]
     assert math.isnan(accuracy["training people: identity, augmented"].get_ydata()[0])
+
+
+def test_a_history_without_a_point_is_drawn_as_empty_plots(drawn):
+    losses, accuracy = drawn([])
+    assert losses == {}
+    assert all(len(line.get_xdata()) == 0 for line in accuracy.values())

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from reid_edge.errors import BoxFileError
 from reid_edge.video import boxes
+
+# What to do about it, in the second half of each message.
+STEP = re.compile("[;,:] (so add|give|leave|mend|write) ")
 
 
 @pytest.fixture
@@ -69,8 +73,9 @@ def test_json_gives_the_same(read):
     ],
 )
 def test_mot_text_that_is_refused(read, content, says):
-    with pytest.raises(BoxFileError, match=says):
+    with pytest.raises(BoxFileError, match=says) as refused:
         read(content)
+    assert STEP.search(str(refused.value))
 
 
 @pytest.mark.parametrize(
@@ -95,8 +100,9 @@ def test_mot_text_that_is_refused(read, content, says):
     ],
 )
 def test_json_that_is_refused(read, content, says):
-    with pytest.raises(BoxFileError, match=says):
+    with pytest.raises(BoxFileError, match=says) as refused:
         read(content, "boxes.json")
+    assert STEP.search(str(refused.value))
 
 
 def test_a_file_that_is_not_there_or_too_large(tmp_path, monkeypatch):

@@ -1,0 +1,41 @@
+"""How the commands show what they found: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ._text import visible
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+
+def console(stderr: bool = False) -> Any:
+    """Where it is printed: standard output, or standard error."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def table(title: str | None, *columns: str) -> Table:
+    """An empty table; its columns fold what is too long."""
+    from rich.table import Table
+
+    made = Table(title=text(title) if title else None, title_justify="left")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def text(value: str) -> Text:
+    """Shown as it is: file names may hold what rich would take for mark-up or for an emoji."""
+    from rich.text import Text
+
+    return Text(visible(value))
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One object on standard output."""
+    print(json.dumps(value, indent=2))
