@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reid_edge import datasets
 from reid_edge._command import finish
 from reid_edge.datasets import Sample
 from reid_edge.errors import MissingDependencyError
 
-from . import held_out
+from . import sources
 
 if TYPE_CHECKING:
     from .train import Trainer
@@ -46,14 +45,17 @@ def _prepare(arguments: argparse.Namespace) -> None:
     from .pack import SCENES, unpacked
     from .prepare import prepare
 
-    splits = _splits(arguments) if arguments.packed is None else unpacked(arguments.packed)
+    packed = arguments.packed
+    # Before the minutes of the teacher: a wrong folder is found at once.
+    places = sources.scenes(arguments.scenes, packed and packed / SCENES)
+    splits = _splits(arguments) if packed is None else unpacked(packed)
     for name in ("held_out", "train"):
         prepare(splits[name], arguments.teacher, arguments.out / name)
-    places = arguments.scenes
-    if arguments.packed is not None and (arguments.packed / SCENES).is_dir():
-        places = arguments.packed / SCENES
-    if places is not None:
-        scenes.prepare(places, arguments.out / "train" / "scenes.npy")
+    out = arguments.out / "train" / "scenes.npy"
+    if places and out.is_file():
+        print(f"{out} is there already and stays: remove it to have it made anew")
+    elif places:
+        scenes.prepare(places, out)
 
 
 def _leaves(arguments: argparse.Namespace) -> None:
@@ -71,33 +73,14 @@ def _pack(arguments: argparse.Namespace) -> None:
         arguments.out,
         arguments.part_size << 20,
         arguments.quality,
-        arguments.scenes,
+        sources.scenes(arguments.scenes),
     )
     for path in parts:
         print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
 
 
 def _splits(arguments: argparse.Namespace) -> dict[str, dict[str, list[Sample]]]:
-    """Split -> source -> samples."""
-    name, train, kept = _split(arguments)
-    sources = {name: train}
-    for other in ("cuhk03", "synthetic"):
-        if other != name and getattr(arguments, other) is not None:
-            sources[other] = datasets.folder(getattr(arguments, other))
-    return {"train": sources, "held_out": {name: kept}}
-
-
-def _split(arguments: argparse.Namespace) -> tuple[str, list[Sample], list[Sample]]:
-    """The source whose people are held out, those to train on, and the held-out ones.
-
-    Without Market-1501 it is the rendered pedestrians, so that a bundle made of them alone owes
-    nothing to any other data, its head and its INT8 ranges included.
-    """
-    if arguments.market1501 is not None:
-        return "market1501", *held_out.split(datasets.market1501_train(arguments.market1501))
-    if arguments.synthetic is None:
-        raise SystemExit("name --market1501, --synthetic or both: their people are held out")
-    return "synthetic", *held_out.split(datasets.folder(arguments.synthetic), "synthetic")
+    return sources.splits(arguments.market1501, arguments.cuhk03, arguments.synthetic)
 
 
 def _trainer(arguments: argparse.Namespace) -> Trainer:
@@ -190,7 +173,7 @@ def _validate(arguments: argparse.Namespace) -> None:
 def _publish(arguments: argparse.Namespace) -> None:
     from .publish import publish
 
-    _, trained_on, kept = _split(arguments)
+    _, trained_on, kept = sources.split(arguments.market1501, arguments.synthetic)
     figures = publish(
         arguments.run_folder / "checkpoint.pt",
         json.loads(arguments.card.read_text()),

@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from reid_edge._files import write_whole
+from reid_edge.errors import DatasetError
+
 from .scenes import SIDE
 
 _SHAPES = (10, 1000)
@@ -21,12 +24,23 @@ _SMALLEST, _LARGEST = 8.0, 400.0  # pixels
 
 
 def write(out: Path, count: int, seed: int = 0) -> None:
-    """Write `count` PNGs of 256 x 256 into the folder `out`; those that are there stay."""
-    out.mkdir(parents=True, exist_ok=True)
-    for number in track(range(count), "leaves"):
-        path = out / f"{number:05}.png"
-        if not path.exists():
-            cv2.imwrite(str(path), draw(np.random.default_rng((seed, number))))
+    """Write `count` PNGs of 256 x 256 into the folder `out`; those that are there stay.
+
+    Raises:
+        DatasetError: fewer than one, or the folder cannot be written to.
+    """
+    if count < 1:
+        raise DatasetError(f"{count} scenes are none: give 1 or more")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for number in track(range(count), "leaves"):
+            path = out / f"{number:05}.png"
+            if not path.exists():
+                done, encoded = cv2.imencode(".png", draw(np.random.default_rng((seed, number))))
+                assert done
+                write_whole(path, encoded.tobytes())
+    except OSError as error:
+        raise DatasetError(f"{out}: cannot be written to ({error.strerror})") from error
 
 
 def draw(rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -39,7 +53,7 @@ def draw(rng: np.random.Generator) -> NDArray[np.uint8]:
     shapes = int(np.exp(rng.uniform(*np.log(_SHAPES))))
     for size in 1 / rng.uniform(1 / _LARGEST, 1 / _SMALLEST, shapes):
         colour = np.clip(palette[rng.integers(len(palette))] + rng.normal(0, 25, 3), 0, 255)
-        cv2.fillPoly(scene, [_outline(rng, float(size))], colour.tolist(), cv2.LINE_AA)
+        cv2.fillPoly(scene, [_outline(rng, float(size))], colour.tolist())
     shade = cv2.resize(
         rng.normal(1, 0.15, (4, 4)).astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def pack(
     out: Path,
     part_bytes: int,
     quality: int = 92,
-    scenes: Path | None = None,
+    scenes: Sequence[Path] = (),
 ) -> list[Path]:
     """Write `part00.tar`, `part01.tar`, ... of at most `part_bytes` each into `out`.
 
@@ -47,7 +47,7 @@ def pack(
         out: a folder; made if it is not there.
         part_bytes: the largest archive's size.
         quality: of the JPEGs that larger pictures and scenes become, 1 to 100.
-        scenes: a folder of pictures without people (`scenes.py`).
+        scenes: pictures without people (`scenes.py`).
 
     Raises:
         DatasetError: two pictures of one source have one name, or one is larger than a part.
@@ -121,10 +121,9 @@ def _entries(
                 yield f"{split}/{source}/{name}", _content(sample.path, quality)
 
 
-def _scenes(folder: Path | None, quality: int) -> Iterator[tuple[str, bytes]]:
-    if folder is not None:
-        for number, square in enumerate(squares(folder)):
-            yield f"{SCENES}/{number:05}.jpg", _jpeg(square, quality, folder)
+def _scenes(files: Sequence[Path], quality: int) -> Iterator[tuple[str, bytes]]:
+    for number, (file, square) in enumerate(squares(files)):
+        yield f"{SCENES}/{number:05}.jpg", _jpeg(square, quality, file)
 
 
 def _content(path: Path, quality: int) -> bytes:

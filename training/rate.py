@@ -27,7 +27,7 @@ class Rate:
 
 def measure(trainer: Trainer, steps: int = 20) -> list[Rate]:
     """Take some steps of each stage, the first ones untimed; nothing is written."""
-    trainer.check_teacher()
+    trainer.check()
     found, trainer.step = [], 0
     for stage in trainer.recipe.stages:
         start = trainer.step

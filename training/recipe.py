@@ -107,6 +107,10 @@ class Recipe:
         """The stages that are not through at a global step."""
         return self.stages[self.stage_of(step)[0] :] if step < self.steps else ()
 
+    def augmentation_of(self, stage: Stage) -> Augmentation:
+        """A stage's own augmentation, or the recipe's."""
+        return stage.augmentation or self.augmentation
+
     @property
     def steps(self) -> int:
         """The number of steps of all stages."""

@@ -1,12 +1,13 @@
 """Places that no set holds: pictures without people, cut into squares, and windows onto them.
 
-Any folder of photographs or textures will do.  The student's likeness to its teacher falls most
-where the surroundings are new, so it is shown people in many (`novelty.elsewhere`).
+Photographs or textures will do.  The student's likeness to its teacher is less in new surroundings
+(comparisons.md, "Where the likeness to the teacher ends"), so it is shown people in many
+(`novelty.elsewhere`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -17,8 +18,9 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional
 
-from reid_edge.datasets import pictures
+from reid_edge._files import whole
 from reid_edge.image_files import read_image
+from reid_edge.images import check
 
 from .draws import Draw, between
 
@@ -26,39 +28,39 @@ SIDE = 256
 _MOST = 4  # squares of one picture, so that a panorama does not outweigh all others
 
 
-def squares(folder: Path) -> Iterator[NDArray[np.uint8]]:
-    """Each picture of a folder, its shorter side made 256, as one to four squares of 256.
+def squares(files: Sequence[Path]) -> Iterator[tuple[Path, NDArray[np.uint8]]]:
+    """Each picture as one to four squares along its longer side, each made 256 pixels wide.
 
     Yields:
-        uint8 (256, 256, 3) RGB.
+        The picture's file, and uint8 (256, 256, 3) RGB.
 
     Raises:
-        DatasetError: no pictures there.
         ImageFileError: a picture that cannot be read.
+        ImageSizeError: one of a single pixel's width or height.
     """
-    for file in track(list(pictures(folder)), "scenes"):
+    for file in track(files, "scenes"):
         picture = read_image(file)
-        scale = SIDE / min(picture.shape[:2])
-        height, width = (round(side * scale) for side in picture.shape[:2])
-        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        picture = cv2.resize(picture, (width, height), interpolation=way)
-        long = max(height, width)
-        for start in np.linspace(0, long - SIDE, min(_MOST, long // SIDE)).astype(int):
-            end = start + SIDE
-            yield picture[start:end, :SIDE] if height > width else picture[:SIDE, start:end]
+        check(picture, str(file))
+        height, width = picture.shape[:2]
+        side = min(height, width)
+        way = cv2.INTER_AREA if side > SIDE else cv2.INTER_LINEAR
+        count = min(_MOST, max(height, width) // side)
+        for start in np.linspace(0, max(height, width) - side, count).astype(int):
+            end = start + side
+            window = picture[start:end] if height > width else picture[:, start:end]
+            square = np.ascontiguousarray(cv2.resize(window, (SIDE, SIDE), interpolation=way))
+            yield file, square
 
 
-def prepare(folder: Path, out: Path) -> None:
-    """Write all `squares` of a folder into the file `out`: uint8 (n, 256, 256, 3) RGB.
+def prepare(files: Sequence[Path], out: Path) -> None:
+    """Write all `squares` of some pictures into the file `out`: uint8 (n, 256, 256, 3) RGB.
 
     Raises:
-        DatasetError, ImageFileError: as `squares`.
+        ImageFileError, ImageSizeError: as `squares`.
     """
-    if out.is_file():
-        return
-    partial = out.with_suffix(".partial.npy")
-    np.save(partial, np.stack(list(squares(folder))))
-    partial.replace(out)
+    found = [square for _, square in squares(files)]
+    with whole(out) as partial:
+        np.save(partial, np.stack(found))
 
 
 def windows(scenes: Tensor, draw: Draw, count: int, height: int, width: int) -> Tensor:

@@ -63,7 +63,7 @@ def start(trainer: Trainer, weights: Path, stage: int) -> None:
         network.load_state_dict(network.state_dict() | tensors)  # its own counters of batches
     trainer.average.n_averaged += 1
     trainer.step = sum(earlier.steps for earlier in stages[: stage - 1])
-    trainer.check_teacher()
+    trainer.check()
     _start_classifier(trainer)
 
 

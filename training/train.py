@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from reid_edge import metrics
 
-from . import curves, losses, validation, views
+from . import curves, losses, preflight, validation, views
 from .arithmetic import autocast, best_device
 from .augment import augment, normalise
 from .averaging import Averaging
@@ -144,7 +144,7 @@ class Trainer:
 
     def run(self, stop_after: float | None = None) -> None:
         """Train to the recipe's end, or for `stop_after` seconds; then save."""
-        self.check_teacher()
+        self.check()
         self.out.mkdir(parents=True, exist_ok=True)
         started, parts = time.monotonic(), dict[str, Tensor]()
         with _progress() as progress:
@@ -169,22 +169,10 @@ class Trainer:
                 raise
             self.save()
 
-    def check_teacher(self) -> None:
-        """Whether there is the teacher that the stages still to come need."""
-        kinds = {stage.teacher for stage in self.recipe.ahead(self.step)}
-        settings = [
-            s.augmentation or self.recipe.augmentation for s in self.recipe.ahead(self.step)
-        ]
-        if self.data.scenes is None and any(each.scene for each in settings):
-            raise SystemExit("this recipe needs `python -m training prepare` with --scenes")
-        if self.teacher is None and "loop" in kinds:
-            raise SystemExit("this recipe has its teacher in the loop: name it with --teacher")
-        if "prepared" not in kinds:
-            return
-        if self.data.teacher is None:
-            raise SystemExit("this recipe needs `python -m training prepare` with its --teacher")
-        if self.data.teacher.shape[2] != self.recipe.teachers * SIZE:
-            raise SystemExit("the data were prepared with another number of teachers")
+    def check(self) -> None:
+        """Whether all is there that the stages still to come need; SystemExit says what is not."""
+        ahead = self.recipe.ahead(self.step)
+        preflight.check(self.recipe, ahead, self.data, self.teacher is not None)
 
     def _is_read(self) -> bool:
         every = (self.read_every, VALIDATE_EVERY, CHECKPOINT_EVERY, self.recipe.steps)
@@ -277,12 +265,12 @@ class Trainer:
         self, stage: Stage, rows: NDArray[np.int64], chosen: NDArray[np.int64]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Augmented pictures, whether each is its own person as they are, the teacher's answers."""
-        settings = stage.augmentation or self.recipe.augmentation
+        settings = self.recipe.augmentation_of(stage)
         picked = self.images(stage)[self._place(rows)]
         mirrored = self._place(views.MIRRORED[chosen])
         scenes = self.scenes() if settings.scene else None
         if stage.teacher == "prepared":
-            assert self.data.teacher is not None  # `run` has checked
+            assert self.data.teacher is not None  # `preflight` has checked
             boxes = self.data.boxes[rows, chosen].to(self.device)
             pictures, own = augment(picked, boxes, mirrored, settings, self.generator, scenes)
             return pictures, own, self.data.teacher[rows, chosen].float().to(self.device)

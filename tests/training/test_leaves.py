@@ -31,6 +31,17 @@ def test_scenes_differ_in_how_much_there_is_in_them():
     assert all(scene.std() > 3 for scene in scenes)
 
 
+def test_what_cannot_be_written_is_an_error(tmp_path, capsys):
+    assert main(["leaves", "--out", str(tmp_path), "--count", "0"]) == 1
+    assert "give 1 or more" in capsys.readouterr().err
+    (tmp_path / "file").write_bytes(b"")
+    assert main(["leaves", "--out", str(tmp_path / "file"), "--count", "1"]) == 1
+    assert "cannot be written to" in capsys.readouterr().err
+    (tmp_path / "00000.png").symlink_to(tmp_path / "nowhere")
+    leaves.write(tmp_path, 1)
+    assert read_image(tmp_path / "00000.png").shape == (256, 256, 3)
+
+
 def test_what_is_there_stays(tmp_path):
     (tmp_path / "00000.png").write_bytes(b"mine")
     leaves.write(tmp_path, 2)

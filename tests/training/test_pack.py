@@ -105,3 +105,34 @@ def test_packed_pictures_are_prepared_as_the_originals_are(tmp_path, capsys):
             else:
                 assert each.shape == (2, 256, 256, 3)
                 assert np.abs(each.astype(int) - (200, 100, 10)).max() < 4
+
+
+def test_scenes_are_looked_for_before_anything_is_done(tmp_path, capsys):
+    source = tmp_path / "synthetic"
+    source.mkdir()
+    kept = min(held_out.held_out_pids("synthetic"))
+    for pid in (kept, kept + 1):
+        for camid in (1, 2):
+            path = source / f"{pid:06}_c{camid:03}_01.jpg"
+            cv2.imwrite(str(path), np.zeros((128, 64, 3), np.uint8))
+    named = ["--synthetic", str(source), "--scenes", str(tmp_path / "nowhere")]
+    out = ["--out", str(tmp_path / "out")]
+    for command in ("pack", "prepare"):
+        assert main([command, *named, *out]) == 1
+        assert "nowhere" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
+
+def test_packed_scenes_and_others_are_refused_and_prepared_ones_stay_with_a_word(tmp_path, capsys):
+    for name in ("train/a", "held_out/a", "scenes", "others"):
+        (tmp_path / name).mkdir(parents=True)
+        grey = np.full((64, 64, 3), 200 if name == "others" else 10, np.uint8)
+        cv2.imwrite(str(tmp_path / name / "0001_c1_1.png"), grey)
+    packed = ["prepare", "--packed", str(tmp_path), "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit, match="holds scenes already"):
+        main([*packed, "--scenes", str(tmp_path / "others")])
+    assert main(packed) == 0
+    assert PreparedSet.open(tmp_path / "out" / "train").scenes.max() == 10
+    capsys.readouterr()
+    assert main(packed) == 0
+    assert "stays: remove it" in capsys.readouterr().out

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
-from reid_edge.errors import DatasetError
+from reid_edge.errors import ImageFileError, ImageSizeError
 from training import scenes
 from training.draws import uniform
 
@@ -21,34 +21,42 @@ def write(path, height, width):
 
 @pytest.mark.parametrize(
     ("size", "count"),
-    [((256, 256), 1), ((100, 90), 1), ((300, 650), 2), ((700, 300), 2), ((64, 1000), 4)],
+    [
+        *(((256, 256), 1), ((100, 90), 1), ((300, 650), 2), ((700, 300), 2), ((64, 1000), 4)),
+        ((2, 30_000), 4),  # not scaled up whole
+    ],
 )
 def test_a_picture_becomes_squares_along_its_longer_side(tmp_path, size, count):
-    write(tmp_path / "a.png", *size)
-    found = list(scenes.squares(tmp_path))
-    assert [square.shape for square in found] == [(256, 256, 3)] * count
-    reds = [square[:, :, 0].mean() for square in found]
+    path = tmp_path / "a.png"
+    write(path, *size)
+    found = list(scenes.squares([path]))
+    assert [file for file, _ in found] == [path] * count
+    assert [square.shape for _, square in found] == [(256, 256, 3)] * count
+    assert all(square.base is None for _, square in found)  # none keeps its picture in memory
+    reds = [square[:, :, 0].mean() for _, square in found]
     assert reds == sorted(reds)
     if count > 1:  # from one end to the other
-        assert found[0].min() < 5
-        assert found[-1][:, :, 0].max() > 250
+        assert found[0][1].min() < 5
+        assert found[-1][1][:, :, 0].max() > 250
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match="no pictures"):
-        list(scenes.squares(tmp_path))
+def test_a_line_of_pixels_and_a_broken_picture_are_refused(tmp_path):
+    write(tmp_path / "line.png", 1, 5000)
+    with pytest.raises(ImageSizeError, match=r"line\.png"):
+        list(scenes.squares([tmp_path / "line.png"]))
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(ImageFileError, match=r"broken\.png"):
+        scenes.prepare([tmp_path / "broken.png"], tmp_path / "scenes.npy")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.png", "line.png"]
 
 
-def test_what_is_prepared_is_left_alone(tmp_path):
-    (tmp_path / "in").mkdir()
-    write(tmp_path / "in" / "a.png", 256, 512)
-    out = tmp_path / "scenes.npy"
-    scenes.prepare(tmp_path / "in", out)
-    assert np.load(out).shape == (2, 256, 256, 3)
-    assert [path.name for path in tmp_path.glob("*.npy")] == ["scenes.npy"]
-    write(tmp_path / "in" / "b.png", 256, 256)
-    scenes.prepare(tmp_path / "in", out)
-    assert np.load(out).shape == (2, 256, 256, 3)
+def test_squares_are_prepared_as_one_array(tmp_path):
+    write(tmp_path / "a.png", 256, 512)
+    write(tmp_path / "b.png", 80, 90)
+    scenes.prepare([tmp_path / "a.png", tmp_path / "b.png"], tmp_path / "scenes.npy")
+    found = np.load(tmp_path / "scenes.npy")
+    assert found.dtype == np.uint8
+    assert found.shape == (3, 256, 256, 3)
 
 
 def test_windows_show_one_scene_each_or_another_as_its_ground():

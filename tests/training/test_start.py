@@ -90,12 +90,12 @@ def test_only_stages_to_come_need_their_teacher(recipe, prepared, tmp_path, firs
     stages = (recipe.stages[0], replace(recipe.stages[1], teacher="loop"))
     run = trainer(replace(recipe, stages=stages), bare, tmp_path / "second")
     with pytest.raises(SystemExit, match="--teacher"):
-        run.check_teacher()
+        run.check()
     run.teacher = lambda pictures: torch.zeros(len(pictures), 256)
     with pytest.raises(SystemExit, match="prepare"):
-        run.check_teacher()
+        run.check()
     start(run, first[1], stage=2)
-    run.check_teacher()
+    run.check()
 
 
 def test_what_cannot_be_started_from_is_refused(recipe, prepared, tmp_path, first):
