@@ -95,7 +95,7 @@ def test_the_readme_shows_what_its_first_command_prints():
     shown = README.read_text(encoding="utf-8")
     for name, score in zip(others, scores, strict=True):
         (quoted,) = re.findall(rf"│ samples/{name}\.jpg +│ (\d\.\d{{3}}) │", shown)
-        assert float(quoted) == pytest.approx(score, abs=1e-3)
+        assert float(quoted) == pytest.approx(score, abs=2e-3)  # shown in INT8
 
 
 def test_edge_free_tells_the_samples_apart_by_its_own_threshold_only():
