@@ -103,6 +103,29 @@ class Readable:
                 self._reasons[sample.path] = problem(sample.path)
         return [sample for sample in samples if not self._reasons[sample.path]]
 
+    def evenly(self, samples: Sequence[Sample], count: int) -> tuple[list[Sample], list[Sample]]:
+        """As the function `evenly`, of those that can be read.
+
+        In the place of each that cannot, another one is taken, while there are any.
+
+        Returns:
+            All that were looked at; and those of them that can be read, `count` at most.  Always
+            the same.
+        """
+        picked = evenly(samples, count)
+        chosen = self.only(picked)
+        if len(chosen) == count:
+            return picked, chosen
+        known = {id(sample) for sample in picked}
+        others = [sample for sample in samples if id(sample) not in known]
+        # In an order of chance, though a fixed one: the next in line may show the same person.
+        for place in np.random.default_rng(0).permutation(len(others)):
+            if len(chosen) == count:
+                break
+            picked.append(others[place])
+            chosen += self.only([others[place]])
+        return picked, chosen
+
 
 def opened(given: str | PictureSet) -> PictureSet:
     """A set that is there already, or `open_set`."""

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reid_edge._command import counted
 from reid_edge._unreadable import named
 from reid_edge.datasets import Sample
 from reid_edge.errors import DatasetError, OptionError, UnknownPrecisionError
@@ -102,17 +103,16 @@ def _chosen(wish: Wish, readable: pictures.Readable) -> Plan:
     picked: list[Sample] = []
     chosen: list[Sample] = []
     if source is not None and "int8" in wish.precisions:
-        picked = pictures.evenly(source.samples, wish.calibration_size)
-        chosen = readable.only(picked)
+        picked, chosen = readable.evenly(source.samples, wish.calibration_size)
         if not chosen:
             raise DatasetError(
                 f"--calibration {source.name}: no picture can be read, the first: "
                 f"{readable.skipped[0]}"
             )
-        if len(source.samples) < wish.calibration_size:
+        if len(chosen) < wish.calibration_size:
             warnings.warn(
-                f"calibrating on {len(chosen)} pictures, as {source.name} has no more; "
-                f"{wish.calibration_size} give steadier ranges",
+                f"calibrating on {counted(len(chosen), 'picture', 'pictures')}, as {source.name} "
+                f"has no more that can be read; {wish.calibration_size:,} give steadier ranges",
                 RuntimeWarning,
                 stacklevel=4,
             )

@@ -16,6 +16,7 @@ from .errors import OptionError, ReidEdgeError, UnknownModelError, UnsuitableMod
 # script cannot care which.
 _INPUT = (UnknownModelError, UnsuitableModelError)
 _KEYWORD = re.compile(r"\b(backend|device|precision)='(\w+)'")
+_MAX_BATCH = re.compile(r"^max_batch=(\S+): ")
 _ARGUMENT = re.compile(r"^(fpir|top): (\S+); pass ")
 _COMMAND = "python -m reid_edge gallery FILE"
 _PHRASES = {
@@ -85,6 +86,7 @@ def counted(count: int, one: str, several: str) -> str:
 def in_options(message: str) -> str:
     """A message of the library, with the options of a command where it names those of `ReId`."""
     message = _KEYWORD.sub(r"--\1 \2", message)
+    message = _MAX_BATCH.sub(r"--max-batch \1: ", message)
     message = _ARGUMENT.sub(r"--\1 \2: give ", message)
     for said, meant in _PHRASES.items():
         message = message.replace(said, meant)

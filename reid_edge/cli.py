@@ -34,7 +34,13 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("the bench is a command of its own: python -m reid_edge.bench")
     arguments = parser.parse_args(given)
     prepare()
-    return finish(lambda: arguments.run(arguments))
+    return finish(lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    _check_max_batch(arguments)  # also where no model is started
+    code: int = arguments.run(arguments)
+    return code
 
 
 def _predict(arguments: argparse.Namespace) -> int:
@@ -225,18 +231,22 @@ class _AtLeastTwo(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def _model(arguments: argparse.Namespace) -> ReId:
-    """Start the model.
+def _check_max_batch(arguments: argparse.Namespace) -> None:
+    """Refuse `--max-batch` out of range, or for a backend that would ignore it.
 
     Raises:
-        OptionError: `--max-batch` for a backend that would ignore it; and as `ReId`.
+        OptionError: see above.
     """
-    given = arguments.max_batch
-    if given is not None and arguments.backend in ("openvino", "onnxruntime"):
+    if arguments.max_batch is not None and arguments.backend in ("openvino", "onnxruntime"):
         raise OptionError(
             f"--max-batch is of TensorRT engines, and --backend {arguments.backend} builds none; "
-            "leave it out"
+            "leave one of the two out"
         )
+    BuildOptions(max_batch=_max_batch(arguments))
+
+
+def _model(arguments: argparse.Namespace) -> ReId:
+    """Start the model; warns of a `--max-batch` that it does not use."""
     reid = ReId(
         arguments.model,
         arguments.backend,
@@ -245,6 +255,7 @@ def _model(arguments: argparse.Namespace) -> ReId:
         allow_unverified=arguments.allow_unverified,
         max_batch=_max_batch(arguments),
     )
+    given = arguments.max_batch
     if given is not None and not (runs := reid.info()["backend"]).startswith("tensorrt"):
         # No error: one command line serves machines with and without TensorRT.
         print(

@@ -106,8 +106,8 @@ def open_test(spec: str) -> QueryGallery:
     root = Path(path).expanduser()  # no shell does it behind a colon
     if not separator or layout not in LAYOUTS:
         raise DatasetError(
-            f"{spec!r}: give LAYOUT:PATH, where LAYOUT is market1501, cuhk03, folder or pku, "
-            "such as folder:crops"
+            f"{spec!r}: give LAYOUT:PATH, where LAYOUT is {', '.join(LAYOUTS[:-1])} or "
+            f"{LAYOUTS[-1]}, such as folder:crops"
         )
     if layout == "market1501":
         return market1501_test(root)

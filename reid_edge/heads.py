@@ -20,6 +20,11 @@ Floats = NDArray[np.float32]
 
 # Numbers of one temporary array: 4 MiB of float32 stays in the cache of most processors.
 _TILE = 1 << 20
+_UNIT = 0.01  # how far from 1 a length may be: that of FP16 graphs is not exact
+_NOT_UNIT = (
+    "embeddings are not finite or not of unit length; "
+    "pass what embed() of this model returned, unchanged"
+)
 
 
 class Head(Protocol):
@@ -53,9 +58,17 @@ class CosineHead:
         return True
 
     def pairs(self, a: Floats, b: Floats) -> Floats:
-        """See `Head.pairs`."""
+        """See `Head.pairs`.
+
+        Refused is what shows in the cosines: NaN, infinity, zeros only, and rows so long that a
+        cosine is beyond 1.  Rows that are too short are not noticed, unlike in `grid`: their scores
+        are wrong.  All lengths would cost as much as the products, or more.
+
+        Raises:
+            EmbeddingError: see above.
+        """
         # One row against many is a matrix product, which reads the many just once.
-        with np.errstate(invalid="ignore", over="ignore"):  # refused in _calibrate
+        with np.errstate(invalid="ignore", over="ignore"):  # refused below
             if len(a) == 1:
                 cosines = b @ a[0]
             elif len(b) == 1:
@@ -65,31 +78,29 @@ class CosineHead:
         if (nothing := cosines == 0).any():
             for rows in (a, b):
                 _refuse_zeros(rows if len(rows) == 1 else rows[nothing])
+        # Written so that NaN fails it, too.
+        if not (np.max(cosines) <= 1 + _UNIT and np.min(cosines) >= -1 - _UNIT):
+            raise EmbeddingError(_NOT_UNIT)
         return self._calibrate(cosines)
 
     def grid(self, a: Floats, b: Floats) -> Floats:
-        """See `Head.grid`."""
+        """See `Head.grid`.
+
+        Raises:
+            EmbeddingError: rows that are not finite or not of unit length.
+        """
+        # Of n + m rows, beside n * m products.
+        if not (are_unit(a) and are_unit(b)):
+            raise EmbeddingError(_NOT_UNIT)
         scores = np.empty((len(a), len(b)), np.float32)
         transposed = b.T
         for rows in _blocks(len(a), max(1, _TILE // len(b))):
-            with np.errstate(invalid="ignore", over="ignore"):  # refused in _calibrate
-                np.matmul(a[rows], transposed, out=scores[rows])
-            # A row of zeros has no cosine but 0, so that one column tells of a, one row of b.
-            part = scores[rows]
-            _refuse_zeros(a[rows][part[:, 0] == 0])
-            if rows.start == 0:
-                _refuse_zeros(b[part[0] == 0])
-            self._calibrate(part)
+            np.matmul(a[rows], transposed, out=scores[rows])
+            self._calibrate(scores[rows])
         return scores
 
     def _calibrate(self, cosines: Floats) -> Floats:
-        """In place.  Checks here, on n numbers, rather than on n * d of them before."""
-        # Written so that NaN fails it, too.
-        if not (np.max(cosines) <= 1.01 and np.min(cosines) >= -1.01):
-            raise EmbeddingError(
-                "embeddings are not finite or not of unit length; "
-                "pass what embed() of this model returned, unchanged"
-            )
+        """In place."""
         cosines *= np.float32(self.scale)
         cosines += np.float32(self.bias)
         return _sigmoid(cosines)
@@ -151,12 +162,20 @@ class ConcatMlpHead:
         return _sigmoid(scores)
 
 
+def are_unit(rows: Floats) -> bool:
+    """Whether all rows of (n, d) are finite and of unit length."""
+    with np.errstate(all="ignore"):
+        squares = np.einsum("ij,ij->i", rows, rows)
+    # Written so that NaN fails it, too.
+    return bool((np.abs(squares - 1) <= 2 * _UNIT).all())
+
+
 def _refuse_zeros(rows: Floats) -> None:
     """Refuse embeddings of zeros only; they have no direction, and would score like strangers.
 
     Args:
-        rows: (n, d), those that may be such, as their cosine is 0: of others there is hardly one,
-            so that this costs nothing, where all norms would cost as much as the products.
+        rows: (n, d), those whose cosine is 0: of others there is hardly one, so that this costs
+            nothing.
 
     Raises:
         EmbeddingError: one of them is.

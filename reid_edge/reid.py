@@ -186,7 +186,8 @@ class ReId:
             float32 (n,), the scores in 0...1.
 
         Raises:
-            EmbeddingError: wrong shapes or values.
+            EmbeddingError: wrong shapes or values; of rows that were made shorter, only zeros are
+                noticed here, and all in `score_grid`.
             EmptyInputError: no rows.
             LengthMismatchError: (n, d) against (m, d).
         """

@@ -92,6 +92,14 @@ def test_an_unknown_layout_lists_the_known_ones(spec):
         datasets.open_test(spec)
 
 
+def test_the_known_layouts_are_those_of_the_list(monkeypatch):
+    monkeypatch.setattr(datasets, "LAYOUTS", ("one", "two", "three"))
+    with pytest.raises(
+        DatasetError, match="where LAYOUT is one, two or three, such as folder:crops"
+    ):
+        datasets.open_test("four:x")
+
+
 def test_a_colon_in_the_path_is_part_of_it(touch):
     root = touch("a:b/1_c1_x.jpg", "a:b/1_c2_x.jpg", "a:b/1_c2_y.jpg")
     assert len(datasets.open_test(f"folder:{root / 'a:b'}").query) == 2

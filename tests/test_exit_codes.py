@@ -71,44 +71,44 @@ def test_a_dataset_that_cannot_be_used_is_code_1(call, command, dataset):
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("command", "says"),
     [
-        "export --weights absent --out out",
-        "export --weights empty --out out",
-        "predict a.png absent.png",
-        "gallery absent.db",
-        "gallery new.db --add anna absent.png",
-        "video absent.mp4 --boxes boxes.txt --mot out.txt",
-        "video a.png --boxes absent.txt --mot out.txt",
-        "bench --calibrate empty --out out",
-        "bench --compare absent.json",
+        ("export --weights absent --out out", "absent: no such file"),
+        ("export --weights empty --out out", "empty: is a folder without a bundle.json"),
+        ("predict a.png absent.png", "absent.png: cannot be read"),
+        ("gallery absent.db", "absent.db: there is no such gallery"),
+        ("gallery new.db --add anna absent.png", "absent.png: cannot be read"),
+        ("video absent.mp4 --boxes boxes.txt --mot out.txt", "absent.mp4: cannot be read"),
+        ("video a.png --boxes absent.txt --mot out.txt", "absent.txt: cannot be read"),
+        ("bench --calibrate empty --out out", "empty: no pictures"),
+        ("bench --compare absent.json", "absent.json: cannot be read"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_code_1(call, command):
+def test_a_file_that_cannot_be_used_is_code_1(call, command, says):
     code, err = call(command)
-    assert (code, "error: " in err) == (1, True)
+    assert (code, f"error: {says}" in err) == (1, True), err
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("command", "says"),
     [
-        *(f"{command} --precision fp65" for command in STARTS_IT),
-        "info --backend abacus",
-        "bench --backend abacus",
-        "info --device tpu",
-        "info --frobnicate",
-        "predict a.png",
-        "predict a.png b.png --threshold high",
-        "evaluate",
-        "gallery new.db --top 3",
-        "video a.png --boxes boxes.txt",
-        "build --target sm86",
-        "bench --scenario accuracy",
-        "export --weights old",
-        "export --weights old --out out --precision int8",
-        "export --weights old --out out --precision fp65",
+        *((f"{command} --precision fp65", "precision 'fp65': give ") for command in STARTS_IT),
+        ("info --backend abacus", "no backend 'abacus'"),
+        ("bench --backend abacus", "no backend 'abacus'"),
+        ("info --device tpu", "no device 'tpu'"),
+        ("info --frobnicate", "unrecognized arguments: --frobnicate"),
+        ("predict a.png", "give at least two pictures"),
+        ("predict a.png b.png --threshold high", "--threshold high: give a score"),
+        ("evaluate", "arguments are required: LAYOUT:PATH"),
+        ("gallery new.db --top 3", "--top goes with --identify"),
+        ("video a.png --boxes boxes.txt", "give --out, --mot or --json"),
+        ("build --target sm86", "only tensorrt_rtx takes a target"),
+        ("bench --scenario accuracy", "--scenario accuracy needs --dataset"),
+        ("export --weights old", "arguments are required: --out"),
+        ("export --weights old --out out --precision int8", "int8 needs pictures to calibrate on"),
+        ("export --weights old --out out --precision fp65", "no precision 'fp65'; "),
     ],
 )
-def test_an_option_that_does_not_exist_or_go_with_another_is_code_2(call, command):
+def test_an_option_that_does_not_exist_or_go_with_another_is_code_2(call, command, says):
     code, err = call(command)
-    assert (code, "error: " in err) == (2, True)
+    assert (code, "error: " in err, says in err) == (2, True, True), err

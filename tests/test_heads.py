@@ -43,7 +43,10 @@ def rows_for(head, count, seed):
     return rows, concat_reference
 
 
-@pytest.mark.parametrize(("n", "m"), [(1, 1), (5, 5), (1, 5), (5, 1), (1, 300_000)])
+SHAPES = pytest.mark.parametrize(("n", "m"), [(1, 1), (5, 5), (1, 5), (5, 1), (1, 300_000)])
+
+
+@SHAPES
 def test_an_embedding_of_zeros_is_refused_wherever_it_is(n, m):
     """It would score like a stranger; where others are orthogonal, that is what they are."""
     head = cosine()
@@ -51,21 +54,25 @@ def test_an_embedding_of_zeros_is_refused_wherever_it_is(n, m):
         for place in {0, count // 2, count - 1}:
             a, b = unit(n, seed=1), unit(m, seed=2)
             (a if first else b)[place] = 0
-            for score in (head.pairs, head.grid):
-                with pytest.raises(EmbeddingError, match="zeros only"):
-                    score(a, b)
+            with pytest.raises(EmbeddingError, match="zeros only"):
+                head.pairs(a, b)
+            with pytest.raises(EmbeddingError, match="not of unit length"):
+                head.grid(a, b)
     across = np.eye(8, dtype=np.float32)[:2]
     np.testing.assert_allclose(head.grid(across, across)[0, 1], cosine_reference(*across))
     np.testing.assert_allclose(head.pairs(*across[:, None]), cosine_reference(*across))
 
 
-def test_an_embedding_of_zeros_is_refused_in_each_tile_of_a_grid(monkeypatch):
-    monkeypatch.setattr(heads, "_TILE", 12)
-    for place in range(7):
-        a = unit(7, seed=1)
-        a[place] = 0
-        with pytest.raises(EmbeddingError, match="zeros only"):
-            cosine().grid(a, unit(6, seed=2))
+@SHAPES
+@pytest.mark.parametrize("length", [1e-30, 1e-6, 0.5, 0.98, 1.02])
+def test_a_grid_refuses_rows_of_another_length_wherever_they_are(n, m, length):
+    """A shorter row would score like someone else, with nothing that shows in its cosines."""
+    for first, count in ((True, n), (False, m)):
+        for place in {0, count // 2, count - 1}:
+            a, b = unit(n, seed=1), unit(m, seed=2)
+            (a if first else b)[place] *= length
+            with pytest.raises(EmbeddingError, match=r"not of unit length; pass what embed\(\)"):
+                cosine().grid(a, b)
 
 
 BOTH = pytest.mark.parametrize("head", [cosine(), concat()], ids=["cosine", "concat_mlp"])
@@ -146,3 +153,4 @@ def test_the_concat_head_refuses_what_is_not_finite_even_where_relu_would_hide_i
 def test_embeddings_rounded_to_float16_still_score():
     rows = unit(50, 256).astype(np.float16).astype(np.float32)
     assert (cosine().pairs(rows, rows) > 0.9).all()
+    assert (cosine().grid(rows, rows).diagonal() > 0.9).all()

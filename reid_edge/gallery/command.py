@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -129,24 +130,31 @@ def _check_options(arguments: argparse.Namespace) -> None:
 def _add(path: Path, start: Callable[[], ReId], arguments: argparse.Namespace) -> Answer:
     """Enrol someone.
 
-    All that can be wrong with what was given is found before the file is opened: opening makes it
-    and binds it to the model, and it could not be deleted again, for another process may have
-    begun to use it.
+    A gallery that is there is opened before a picture is read: it may be another model's.  One
+    that is not is made when all pictures are embedded: making it binds it to the model, and it
+    could not be deleted again, for another process may have begun to use it.
     """
-    from . import inputs
+    from . import inputs, space
+    from .connection import is_new
 
     name, *files = arguments.add
     inputs.name(name)
     inputs.cameras(arguments.camera, 1)
-    with start() as reid:
+    with start() as reid, ExitStack() as stack:
+        gallery = None
+        if is_new(path):
+            space.head(reid.bundle)  # as opening would say
+        else:
+            gallery = stack.enter_context(Gallery(path, reid))
         rows = embed_all(reid, files)
         # Decoded a second time, one by one, so that memory stays bounded.
         small = [
             inputs.thumbnails(read_image(file), 1)[0] if arguments.thumbnails else None
             for file in files
         ]
-        with Gallery(path, reid) as gallery:
-            ids = gallery._keep(name, rows, arguments.camera, None, small)
+        if gallery is None:
+            gallery = stack.enter_context(Gallery(path, reid))
+        ids = gallery._keep(name, rows, arguments.camera, None, small)
     return Answer(
         {"gallery": arguments.gallery, "identity": name, "pictures": ids},
         f"{name}: {counted(len(ids), 'picture', 'pictures')} enrolled",

@@ -117,6 +117,29 @@ class Place:
         return status.st_dev, status.st_ino
 
 
+def is_new(path: Path) -> bool:
+    """Whether opening would make a gallery there; nothing is made or changed here.
+
+    Raises:
+        GalleryFileError: it would, but its folder does not exist or cannot be written.
+    """
+    # An empty file becomes one, too.
+    if os.path.lexists(path) and not (os.path.isfile(path) and os.path.getsize(path) == 0):
+        return False
+    folder = path.parent
+    if not os.path.isdir(folder):
+        raise GalleryFileError(
+            f"{path}: cannot be made, as {folder} is no folder; give a path in a folder that exists"
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise GalleryFileError(
+            f"{path}: cannot be made, as nothing may be written in {folder}; give a path in "
+            "another folder, or check its owner and mode"
+        )
+    _refuse_orphan(path)
+    return True
+
+
 @contextmanager
 def errors(path: str) -> Iterator[None]:
     """Say in our terms what SQLite complains about."""

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ..bundle import Bundle
 from ..errors import EmbeddingError, LengthMismatchError, OptionError
+from ..heads import are_unit
 from ..images import fill
-from .rows import MOST_NAME, unit
+from .rows import MOST_NAME
 from .store import THUMBNAIL
 
 Floats = NDArray[np.float32]
@@ -50,7 +51,7 @@ def embeddings(value: Any, bundle: Bundle) -> Floats:
         )
     with np.errstate(over="ignore"):
         rows = np.ascontiguousarray(rows, np.float32)
-    if not len(rows) or not unit(rows):
+    if not len(rows) or not are_unit(rows):
         raise EmbeddingError(
             "embeddings are missing, not finite or not of unit length; "
             "pass what embed() of this model returned, unchanged"

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..heads import are_unit
+
 Floats = NDArray[np.float32]
 MOST_NAME = 200  # characters of an identity's or a camera's name
-_UNIT = 0.01  # how far from 1 a length may be: that of FP16 graphs is not exact
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def checked(
     if not all(t is None or (isinstance(t, float) and math.isfinite(t)) for t in times):
         raise ValueError("a time that is none")
     rows = np.frombuffer(b"".join(blobs), "<f4").reshape(len(found), size)
-    if not unit(rows):
+    if not are_unit(rows):
         raise ValueError("an embedding that is not finite or not of unit length")
     return Rows(
         np.array(ids, np.int64),
@@ -65,11 +66,3 @@ def checked(
         list(cameras),
         np.array([math.nan if t is None else t for t in times]),
     )
-
-
-def unit(rows: Floats) -> bool:
-    """Whether all rows are finite and of unit length."""
-    with np.errstate(all="ignore"):
-        squares = np.einsum("ij,ij->i", rows, rows)
-    # Written so that NaN fails it, too.
-    return bool((np.abs(squares - 1) <= 2 * _UNIT).all())

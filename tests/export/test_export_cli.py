@@ -137,7 +137,7 @@ def test_out_is_a_file(weights, tmp_path, capsys):
         (["--engine-dir", "x"], "--engine-dir goes with --engine only"),
         (["--max-batch", "32"], "--max-batch goes with --engine only"),
         (["--target", "sm86"], "--target goes with --engine only"),
-        ([*RTX, "--target", "sm86", "--max-batch", "0"], "max_batch=0: give a whole number"),
+        ([*RTX, "--target", "sm86", "--max-batch", "0"], "--max-batch 0: give a whole number"),
         ([*RTX, "--target", "rtx86"], "no target 'rtx86'"),
         (["--engine", "tensorrt", "--target", "sm86"], "only tensorrt_rtx takes a targ"),
         (["--precision"], "expected at least one argument"),

@@ -10,7 +10,7 @@ from wishes import described, wish
 
 from export import precisions
 from export.convert import convert
-from export.wish import Wish
+from export.wish import Wish, plan_for
 from reid_edge import bundle
 from reid_edge.errors import DatasetError, OptionError
 
@@ -116,7 +116,8 @@ def test_unreadable_pictures_are_left_out_counted_and_named(weights, crops, tmp_
         convert(weights, tmp_path / "1", wish=wish(some))
     assert sum("left out" in str(one.message) for one in told) == 1
     gate = described(tmp_path / "1")["gates"]["int8"]
-    assert (gate["data"], gate["pictures"]) == ("folder:some (labelled)", 48)
+    # Two others calibrate in their place.
+    assert (gate["data"], gate["pictures"]) == ("folder:some (labelled)", 46)
     some = damaged(tmp_path / "other", 1, 2, 5)
     with pytest.warns(RuntimeWarning, match="left out: 3: .*0001_c1s1_000001_00"):
         convert(weights, tmp_path / "2", wish=wish(crops, gate=f"folder:{some}"))
@@ -131,3 +132,36 @@ def test_too_few_pictures_that_can_be_read_are_an_error(weights, crops, tmp_path
         with pytest.raises(DatasetError, match=r"folder:some: .*0001_c1s1_000000_00\.png"):
             convert(weights, tmp_path / "out", wish=asked)
     assert not (tmp_path / "out").exists()
+
+
+def planned(asked):
+    """The plan, and what was warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        plan = plan_for(asked)
+    return plan, " ".join(str(each.message) for each in caught)
+
+
+def test_unreadable_pictures_to_calibrate_on_are_replaced(tmp_path):
+    """Else a few of them could leave a single picture, though the folder has hundreds."""
+    some = damaged(tmp_path / "some", 0, 8, 24, 25)  # each fourth of 64 would calibrate
+    asked = wish(some)
+    plan, told = planned(asked)
+    assert "pictures left out: " in told
+    assert "steadier" not in told
+    files = {sample.path for sample in plan.calibration}
+    assert len(files) == len(plan.calibration) == asked.calibration_size == 16
+    assert not any(path.read_bytes() == b"no picture" for path in files)
+    assert plan.labelled
+    assert not files & {sample.path for sample in plan.judged}
+    assert planned(asked)[0] == plan  # always the same
+
+
+@pytest.mark.parametrize(("left", "named"), [(1, "1 picture"), (14, "14 pictures")])
+def test_too_few_pictures_that_can_be_read_warn(tmp_path, left, named):
+    some = damaged(tmp_path / "some", *range(left, 64))
+    plan, told = planned(wish(some))
+    assert len(plan.calibration) == left
+    assert (
+        f"calibrating on {named}, as folder:some has no more that can be read; 16 give steadier"
+    ) in told

@@ -13,14 +13,17 @@ from reid_edge import Gallery, cli
 from reid_edge.gallery import sheet
 from reid_edge.gallery.sheet import page
 
+# What makes it another model's input, and so another space of embeddings.
+LINEAR = {"height": _tiny.HEIGHT, "width": _tiny.WIDTH, "resize": "linear"}
+
 
 @pytest.fixture
 def run(path, rated_folder, capsys, monkeypatch):
     """Run the command on one gallery: its arguments -> exit code, output, errors."""
     monkeypatch.setenv("COLUMNS", "160")
 
-    def run(*arguments):
-        code = cli.main(["gallery", str(path), *map(str, arguments), "--model", str(rated_folder)])
+    def run(*arguments, file=path):
+        code = cli.main(["gallery", str(file), *map(str, arguments), "--model", str(rated_folder)])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -152,9 +155,69 @@ def test_a_first_enrolment_that_fails_leaves_nothing_behind(
     ):
         assert run("--add", *asked, *more)[0] in (1, 2)
         assert sorted(tmp_path.iterdir()) == before
-    other = _tiny.write(tmp_path / "other", resize="linear")
+    other = _tiny.write(tmp_path / "other", input=LINEAR)
     arguments = ["gallery", str(path), "--add", "anna", str(files[0]), *more]
     assert cli.main([*arguments, "--model", str(other)]) == 0
+
+
+@pytest.fixture
+def nothing_is_decoded(monkeypatch):
+    """Of thousands of pictures, that would be minutes before a refusal."""
+    for module in ("reid_edge.reid", "reid_edge.gallery.command", "reid_edge._unreadable"):
+        monkeypatch.setattr(f"{module}.read_image", lambda path: pytest.fail(f"{path} was read"))
+
+
+@pytest.mark.parametrize("more", [[], ["--thumbnails"]])
+def test_a_gallery_that_cannot_be_used_is_refused_before_a_picture_is_read(
+    run, files, path, tmp_path, capsys, more, nothing_is_decoded
+):
+    other = _tiny.write(tmp_path / "other", input=LINEAR)
+    Gallery(path, other).close()
+    folder, text, link = tmp_path / "folder", tmp_path / "text.db", tmp_path / "link.db"
+    folder.mkdir()
+    text.write_text("no gallery" * 100)
+    link.symlink_to(tmp_path / "none" / "people.db")
+    (tmp_path / "lost.db-wal").write_bytes(b"pictures")
+    before = sorted(tmp_path.rglob("*"))
+    for file, says in (
+        (path, "holds embeddings of another model"),
+        (folder, "folder: is no file; give the path of a gallery"),
+        (text, "is no gallery"),
+        (link, "link.db: cannot be opened"),
+        (tmp_path / "none" / "people.db", "none is no folder; give a path in a folder that exists"),
+        (text / "people.db", "text.db is no folder; give a path in a folder that exists"),
+        (tmp_path / "lost.db", "the log of a gallery is, lost.db-wal"),
+    ):
+        code, out, err = run("--add", "anna", *files, *more, file=file)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert says in err
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_a_picture_is_read(
+    run, files, path, monkeypatch, nothing_is_decoded
+):
+    monkeypatch.setattr("os.access", lambda *_: False)  # whoever runs the tests may write anywhere
+    code, _, err = run("--add", "anna", *files)
+    assert (code, "nothing may be written in" in err) == (1, True)
+    assert not path.exists()
+
+
+def test_a_model_with_a_pair_head_is_refused_before_a_picture_is_read(
+    files, path, concat_folder, capsys, nothing_is_decoded
+):
+    arguments = ["gallery", str(path), "--add", "anna", str(files[0])]
+    assert cli.main([*arguments, "--model", str(concat_folder)]) == 1
+    assert "use a model with a cosine head" in capsys.readouterr().err
+    assert not path.exists()
+
+
+def test_an_empty_file_becomes_a_gallery_with_its_first_pictures_only(run, files, path, tmp_path):
+    path.touch()
+    assert run("--add", "anna", files[0], tmp_path / "mistyped.png")[0] == 1
+    assert path.stat().st_size == 0
+    assert run("--add", "anna", files[0])[0] == 0
+    assert "1 enrolled" in run()[1]
 
 
 def test_an_enrolment_that_fails_leaves_the_gallery_as_it_was(run, files, path, tmp_path):
