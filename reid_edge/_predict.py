@@ -6,7 +6,7 @@ import argparse
 import math
 from collections.abc import Callable, Mapping
 
-from ._show import console, print_json, table, text
+from ._show import about, console, model_line, print_json, table, text
 from ._unreadable import embed_all
 from .bundle import Threshold
 from .errors import OptionError
@@ -38,10 +38,8 @@ def run(arguments: argparse.Namespace, start: Callable[[], ReId]) -> int:
         for path, score in zip(others, scores, strict=True)
     ]
     if arguments.json:
-        about = ("model", "version", "licence", "backend", "device", "precision", "thresholds")
-        described = {name: info[name] for name in about}
         decided = {"reference": first, "threshold": threshold, "results": rows}
-        print_json({**described, **decided})
+        print_json({**about(info), "thresholds": info["thresholds"], **decided})
         return 0
     shown = table(f"compared with {first}", "picture", "score", "verdict")
     for row in rows:
@@ -53,8 +51,7 @@ def run(arguments: argparse.Namespace, start: Callable[[], ReId]) -> int:
     console().print(shown)
     console().print(
         text(
-            f"model {info['model']} {info['version']}, {info['licence']}; "
-            f"{info['backend']} {info['precision']} on {info['device']}"
+            model_line(info)
             + (f"; same person over {threshold:.6g}" if arguments.threshold else "")
         ),
         style="dim",

@@ -12,6 +12,22 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
+_ABOUT = ("model", "version", "licence", "backend", "device", "precision")
+
+
+def about(info: dict[str, Any]) -> dict[str, Any]:
+    """Of `ReId.info()`, what each JSON says about the model that ran."""
+    return {name: info.get(name) for name in _ABOUT}
+
+
+def model_line(info: dict[str, Any]) -> str:
+    """The same for people."""
+    return (
+        f"model {info['model']} {info['version']}, {info['licence']}; "
+        f"{info['backend']} {info['precision']} on {info['device']}"
+    )
+
+
 def console(stderr: bool = False) -> Any:
     """Where it is printed: standard output, or standard error."""
     from rich.console import Console

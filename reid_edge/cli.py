@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ._command import finish, prepare
-from ._show import console, print_json, table, text
+from ._show import about, console, model_line, print_json, table, text
 from ._text import visible
 from ._unreadable import NAMED
 from ._version import __version__
@@ -73,22 +73,20 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(
             {
-                "model": info["model"],
-                "licence": info["licence"],
-                "precision": info["precision"],
+                **about(info),
                 "dataset": arguments.dataset,
                 "figures": figures,
                 **embedded.left_out,
             }
         )
         return 0
-    about = f"{info['model']} ({info['licence']}; {info['precision']})"
-    shown = table(f"{about} on {arguments.dataset}", "figure", "")
+    shown = table(f"{info['model']} {info['version']} on {arguments.dataset}", "figure", "")
     for name, value in figures.items():
         label = evaluation.LABELS.get(name, name)
         shown.add_row(label, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
     shown.add_row("left out, unreadable", f"{len(embedded.skipped):,}")
     console().print(shown)
+    console().print(text(model_line(info)), style="dim")
     return 0
 
 
@@ -155,9 +153,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(
-        name: str, run: Any, about: str, prints_json: bool = True
+        name: str, run: Any, purpose: str, prints_json: bool = True
     ) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=about, description=about)
+        added = commands.add_parser(name, help=purpose, description=purpose)
         added.set_defaults(run=run)
         added.add_argument("--model", help="a shipped model's name or a bundle's folder")
         added.add_argument(

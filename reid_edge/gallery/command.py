@@ -12,6 +12,7 @@ from typing import Any
 
 from .._command import counted, share
 from .._files import write_whole
+from .._show import about
 from .._unreadable import embed_all
 from ..errors import GalleryFileError, GalleryWriteError, OptionError
 from ..image_files import read_image
@@ -158,6 +159,7 @@ def _identify(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> An
     fpir = _FPIR if arguments.fpir is None else arguments.fpir
     found = gallery.identify(embed_all(reid, arguments.identify), top, fpir)
     record = {
+        **about(reid.info()),
         "gallery": arguments.gallery,
         "fpir": fpir,
         "threshold": found[0].threshold,

@@ -47,6 +47,7 @@ def test_enrol_list_and_identify(run, files):
     code, out, err = run("--identify", files[2], files[0], "--json")
     found = json.loads(out)
     assert (code, err, found["fpir"]) == (0, "", 0.01)
+    assert (found["model"], found["version"], found["backend"]) == ("tiny", "1", "openvino")
     assert [one["candidates"][0]["identity"] for one in found["results"]] == ["[red]ben[/]", "anna"]
     assert all(
         one["known"] == (one["candidates"][0]["score"] > found["threshold"])
