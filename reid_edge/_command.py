@@ -17,6 +17,7 @@ from .errors import OptionError, ReidEdgeError, UnknownModelError, UnsuitableMod
 _INPUT = (UnknownModelError, UnsuitableModelError)
 _KEYWORD = re.compile(r"\b(backend|device|precision)='(\w+)'")
 _ARGUMENT = re.compile(r"^(fpir|top): (\S+); pass ")
+_MODEL = re.compile(r"\bpass model='([\w.-]+)'")
 _COMMAND = "python -m reid_edge gallery FILE"
 _PHRASES = {
     "allow_unverified=True (--allow-unverified)": "--allow-unverified",
@@ -85,6 +86,7 @@ def counted(count: int, one: str, several: str) -> str:
 def in_options(message: str) -> str:
     """A message of the library, with the options of a command where it names those of `ReId`."""
     message = _KEYWORD.sub(r"--\1 \2", message)
+    message = _MODEL.sub(r"add --model \1", message)
     message = _ARGUMENT.sub(r"--\1 \2: give ", message)
     for said, meant in _PHRASES.items():
         message = message.replace(said, meant)

@@ -20,6 +20,7 @@ GALLERY = "python -m reid_edge gallery FILE"
         ("allow_unverified=True (--allow-unverified)", "--allow-unverified"),
         ("no precision 'fp65': give auto", "no precision 'fp65': give auto"),
         ("model='x'", "model='x'"),
+        ("of edge; pass model='edge-free', or", "of edge; add --model edge-free, or"),
         ("fpir: 3.0; pass a number in 0...1", "--fpir 3.0: give a number in 0...1"),
         ("top: cannot be read; check the path", "top: cannot be read; check the path"),
         (

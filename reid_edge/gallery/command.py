@@ -10,11 +10,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from .. import bundle as bundles
 from .._command import counted, share
 from .._files import write_whole
 from .._show import about
 from .._unreadable import embed_all
-from ..errors import GalleryFileError, GalleryWriteError, OptionError
+from ..errors import GalleryFileError, GalleryModelError, GalleryWriteError, OptionError
 from ..image_files import read_image
 from ..reid import ReId
 from .gallery import Gallery
@@ -103,8 +104,20 @@ def run(arguments: argparse.Namespace, start: Callable[[], ReId]) -> Answer:
     if arguments.identify:
         with start() as reid, Gallery(path, reid) as gallery:
             return _identify(gallery, reid, arguments)
-    with Gallery(path, arguments.model) as gallery:
+    with _opened(path, arguments.model) as gallery:
         return _without_pictures(gallery, arguments)
+
+
+def _opened(path: Path, model: str | None) -> Gallery:
+    """A gallery that nothing is embedded for: where no model is named, that of any in the box."""
+    if model is not None:
+        return Gallery(path, model)
+    try:  # any of them, for the default one may have been left out; the error says which is right
+        return Gallery(path, next(iter(bundles.shipped()), None))
+    except GalleryModelError as error:
+        if error.shipped is None:
+            raise
+        return Gallery(path, error.shipped)
 
 
 def check_exists(path: Path) -> None:

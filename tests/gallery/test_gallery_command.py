@@ -9,7 +9,7 @@ import _tiny
 import pytest
 from gallery_files import rows
 
-from reid_edge import Gallery, cli
+from reid_edge import Gallery, bundle, cli
 from reid_edge.gallery import sheet
 from reid_edge.gallery.sheet import page
 
@@ -181,6 +181,50 @@ def test_advice_is_in_the_words_of_the_command_line(run, files):
     run("--remove", "anna"), run("--remove", "ben")
     assert run()[1] == "nobody is enrolled; model tiny\n"
     assert "gallery FILE --add NAME PICTURE" in run("--identify", files[0])[2]
+
+
+@pytest.fixture
+def of_edge_free(path, monkeypatch):
+    with Gallery(path, "edge-free") as people:
+        for name, row in zip(("anna", "ann", "ben"), rows(3, size=256), strict=True):
+            people.add(name, row)
+
+    def plain(*arguments):
+        return cli.main(["gallery", str(path), *map(str, arguments)])
+
+    return plain
+
+
+def test_what_embeds_nothing_needs_no_model_s_name(of_edge_free, path, capsys, monkeypatch):
+    assert of_edge_free("--json") == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "edge-free"
+    for asked in (
+        ["--rename", "ben", "Benny"],
+        ["--merge", "anna", "ann"],
+        ["--export", path.with_suffix(".npz")],
+        ["--html", path.with_suffix(".html")],
+        ["--remove", "Benny"],
+    ):
+        assert of_edge_free(*asked) == 0, capsys.readouterr().err
+    monkeypatch.setattr(bundle, "shipped", lambda: ["edge-free"])  # as a product may have it
+    capsys.readouterr()
+    assert of_edge_free() == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.startswith("1 enrolled with 2 pictures, model edge-free")
+
+
+def test_the_right_model_in_the_box_is_named_as_an_option(of_edge_free, files, capsys):
+    for asked in (["--identify", files[0]], ["--add", "cleo", files[0]], ["--model", "edge"]):
+        assert of_edge_free(*asked) == 1
+        told = capsys.readouterr().err
+        assert "another model, 'edge-free'" in told
+        assert "; add --model edge-free, or enrol" in told
+
+
+def test_a_gallery_of_no_model_in_the_box_asks_for_its_bundle(run, files, path, capsys):
+    run("--add", "anna", files[0])
+    assert cli.main(["gallery", str(path)]) == 1
+    assert "; give that bundle as --model, or enrol" in capsys.readouterr().err
 
 
 def test_the_share_is_given_as_what_was_asked_for(run, files):
