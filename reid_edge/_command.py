@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import re
@@ -15,6 +16,7 @@ from .errors import OptionError, ReidEdgeError, UnknownModelError, UnsuitableMod
 # Input as pictures and datasets are, not usage: a model's folder is missing or damaged, and a
 # script cannot care which.
 _INPUT = (UnknownModelError, UnsuitableModelError)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _KEYWORD = re.compile(r"\b(backend|device|precision)='(\w+)'")
 _ARGUMENT = re.compile(r"^(fpir|top): (\S+); pass ")
 _MODEL = re.compile(r"\bpass model='([\w.-]+)'")
@@ -59,9 +61,24 @@ def finish(run: Callable[[], int], interrupted: str = "interrupted") -> int:
         print(interrupted, file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
+        return 1
+    except OSError as error:  # what goes into files has errors of its own
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _discard_output()
+        print(
+            f"error: the output cannot be written ({error.strerror}); make room, or send it "
+            "elsewhere",
+            file=sys.stderr,
+        )
         return 1
     return code
+
+
+def _discard_output() -> None:
+    """What is left in the buffer: Python would try to write it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def share(text: str) -> float:

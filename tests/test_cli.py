@@ -199,6 +199,24 @@ def test_the_command_works_from_outside_and_ends_with_its_one_line(
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+@pytest.mark.parametrize("arguments", [["info"], ["info", "--json"]])
+def test_a_full_disk_behind_the_output_is_one_line(tiny_folder, arguments):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "reid_edge", *arguments, "--model", tiny_folder],
+            cwd=Path(reid_edge.__file__).parent.parent,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: the output cannot be written (No space left on device); make room, or send it "
+        "elsewhere\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("program", "named"),
     [("/usr/bin/reid-edge", "reid-edge"), ("/x/reid_edge/__main__.py", "python -m reid_edge")],
