@@ -63,7 +63,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from . import datasets, evaluation
 
     test = datasets.open_test(arguments.dataset)
-    with _model(arguments) as reid, Progress(console=console(stderr=True)) as progress:
+    shown = console(stderr=True)
+    bar = Progress(console=shown, disable=not shown.is_terminal)  # none in a log
+    with _model(arguments) as reid, bar as progress:
         task = progress.add_task("embed", total=len(test.query) + len(test.gallery))
         figures, embedded = evaluation.evaluate_readable(
             reid, test, lambda done: progress.advance(task, done)
