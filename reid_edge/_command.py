@@ -9,6 +9,8 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
 
 from ._text import visible
 from .errors import OptionError, ReidEdgeError, UnknownModelError, UnsuitableModelError
@@ -79,6 +81,40 @@ def finish(run: Callable[[], int], interrupted: str = "interrupted") -> int:
 def _discard_output() -> None:
     """What is left in the buffer: Python would try to write it once more at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes no option by half of its name, which may be that of another one in later versions.
+
+    Attributes:
+        advice: what to say instead of a message of argparse's own.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+        self.advice: dict[str, str] = {}
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, which leaves it to the program to refuse what a command does not know."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and one line, and exit with 2."""
+        super().error(self.advice.get(message, message))
+
+
+def output(text: str) -> Path:
+    """A type of argparse: a file to write.
+
+    Raises:
+        ArgumentTypeError: -, which elsewhere means standard output.
+    """
+    if text == "-":
+        raise argparse.ArgumentTypeError("- is no file: give a file's name")
+    return Path(text)
 
 
 def share(text: str) -> float:

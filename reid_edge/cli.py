@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ._command import finish, prepare
+from ._command import Parser, finish, prepare
 from ._show import about, console, model_line, print_json, table, text
 from ._text import visible
 from ._unreadable import NAMED
@@ -143,10 +143,10 @@ def _video(arguments: argparse.Namespace) -> int:
     return run(arguments, lambda: _model(arguments))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     from .video.options import add as add_video_options
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="reid-edge" if Path(sys.argv[0]).name == "reid-edge" else "python -m reid_edge",
         description="Person re-identification at the edge.",
         epilog="Speed and accuracy in one report: python -m reid_edge.bench",
@@ -155,22 +155,23 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(
-        name: str, run: Any, purpose: str, prints_json: bool = True
-    ) -> argparse.ArgumentParser:
+        name: str,
+        run: Any,
+        purpose: str,
+        prints_json: bool = True,
+        backends: str = "auto, openvino, onnxruntime, tensorrt or tensorrt_rtx",
+        devices: str = "cpu, cuda or cuda:N",
+    ) -> Parser:
         added = commands.add_parser(name, help=purpose, description=purpose)
         added.set_defaults(run=run)
         added.add_argument("--model", help="a shipped model's name or a bundle's folder")
-        added.add_argument(
-            "--backend",
-            default="auto",
-            help="auto, openvino, onnxruntime, tensorrt or tensorrt_rtx",
-        )
+        added.add_argument("--backend", default="auto", help=backends)
         added.add_argument(
             "--precision",
             default="auto",
             help="auto, fp32, fp16 or int8, as far as model and device have it",
         )
-        added.add_argument("--device", help="cpu, cuda or cuda:N")
+        added.add_argument("--device", help=devices)
         if prints_json:
             added.add_argument("--json", action="store_true", help="print one JSON object")
         added.add_argument(
@@ -202,7 +203,13 @@ def _parser() -> argparse.ArgumentParser:
         help="market1501:PATH, cuhk03:PATH, folder:PATH (PID_cCAM_*.jpg) or pku:PATH",
     )
     gallery_command.add_arguments(command("gallery", _gallery, gallery_command.ABOUT))
-    build = command("build", _build, "Build a TensorRT engine before it is first used.")
+    build = command(
+        "build",
+        _build,
+        "Build a TensorRT engine before it is first used.",
+        backends="tensorrt (the default) or tensorrt_rtx",
+        devices="the GPU to build on and for: cuda (the default) or cuda:N",
+    )
     build.add_argument(
         "--target", metavar="SM", help="build for a GPU elsewhere, such as sm86 (tensorrt_rtx only)"
     )

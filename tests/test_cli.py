@@ -124,6 +124,35 @@ def test_wrong_usage_is_code_2(capsys, arguments, advice):
     assert advice in captured.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["predict", "a", "b", "--treshold", "0.4"], "reid_edge predict [-h]"),
+        (["predict", "a", "b", "--thres", "0.4"], "reid_edge predict [-h]"),
+        (["build", "--max", "8"], "reid_edge build [-h]"),
+        (["--vers", "info"], "reid_edge [-h]"),
+    ],
+)
+def test_an_option_that_is_unknown_or_cut_short_shows_its_command_s_usage(
+    capsys, monkeypatch, arguments, shown
+):
+    monkeypatch.setattr("sys.argv", ["/x/reid_edge/__main__.py"])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(arguments)
+    told = capsys.readouterr().err
+    assert told.startswith(f"usage: python -m {shown}")
+    assert "error: unrecognized arguments: --" in told
+
+
+def test_the_help_of_build_offers_what_it_takes(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["build", "--help"])
+    told = capsys.readouterr().out
+    assert "tensorrt_rtx" in told
+    for refused in ("openvino", "onnxruntime", "cpu"):
+        assert refused not in told
+
+
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_a_largest_batch_is_refused_by_backends_that_would_ignore_it(run, backend):
     code, out, err = run("info", "--backend", backend, "--max-batch", "64")

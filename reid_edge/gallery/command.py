@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import bundle as bundles
-from .._command import counted, share
+from .._command import Parser, counted, output, share
 from .._files import write_whole
 from .._show import about
 from .._unreadable import embed_all
@@ -51,9 +51,12 @@ _USAGE = """%(prog)s [-h] FILE [option ...]
        %(prog)s FILE --export OUT | --html OUT"""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """The options of the command, beside those of every command."""
     parser.usage = _USAGE
+    parser.advice["the following arguments are required: FILE"] = (
+        "the gallery's FILE goes first: behind --add and --identify it is taken for a picture"
+    )
     parser.add_argument("gallery", metavar="FILE", help="the gallery, given first; --add makes it")
     action = parser.add_mutually_exclusive_group()
     action.add_argument(
@@ -67,7 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     action.add_argument("--export", metavar="OUT", help="write OUT.npz or OUT.json: data only")
     action.add_argument(
-        "--html", metavar="OUT", help="write a page: who is enrolled, likely duplicates first"
+        "--html",
+        type=output,
+        metavar="OUT",
+        help="write a page: who is enrolled, likely duplicates first",
     )
     parser.add_argument("--camera", help="with --add: the camera that took the pictures")
     parser.add_argument(

@@ -124,8 +124,11 @@ def test_the_usage_shows_an_order_that_works(run, files, path, capsys):
     assert every == set(re.findall(r"--([a-z]+)", usage))
     # In that order, and not in the one that argparse would show.
     assert run("--add", "anna", files[0])[0] == 0
-    with pytest.raises(SystemExit, match="2"):
-        cli.main(["gallery", "--add", "anna", str(files[0]), str(path)])
+    for action in (["--add", "anna"], ["--identify"]):
+        capsys.readouterr()
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(["gallery", *action, str(files[0]), str(path)])
+        assert "the gallery's FILE goes first: behind --add and" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", ["1%", "one", ""])
@@ -276,6 +279,12 @@ def test_the_page_never_takes_the_gallery_s_place(run, files, path):
     assert link.is_symlink()
     assert run("--html", "")[0] == 1
     assert run("--export", "")[0] == 2
+
+
+def test_a_page_is_not_printed(run, capsys, path):
+    with pytest.raises(SystemExit, match="2"):
+        run("--html", "-")
+    assert "- is no file: give a file's name" in capsys.readouterr().err
 
 
 def test_the_page_loads_the_pictures_that_it_shows(rated, monkeypatch):
