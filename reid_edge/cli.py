@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ._command import Parser, finish, prepare
-from ._show import about, console, model_line, print_json, table, text
+from ._show import about, console, model_line, print_json, print_table, say, table, text
 from ._text import visible
 from ._unreadable import NAMED
 from ._version import __version__
@@ -49,11 +49,11 @@ def _info(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(info)
         return 0
-    shown = table(None, "", "")
+    shown = table("", "")
     shown.show_header = False
     for name, value in info.items():
         shown.add_row(name, text(_plain(value)))
-    console().print(shown)
+    print_table(shown)
     return 0
 
 
@@ -82,13 +82,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             }
         )
         return 0
-    shown = table(f"{info['model']} {info['version']} on {arguments.dataset}", "figure", "")
+    shown = table("figure", "")
     for name, value in figures.items():
         label = evaluation.LABELS.get(name, name)
         shown.add_row(label, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
     shown.add_row("left out, unreadable", f"{len(embedded.skipped):,}")
-    console().print(shown)
-    console().print(text(model_line(info)), style="dim")
+    print_table(shown, f"{info['model']} {info['version']} on {arguments.dataset}")
+    say(model_line(info), "dim")
     return 0
 
 
@@ -108,10 +108,10 @@ def _gallery(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(answer.record)
     elif answer.columns:
-        shown = table(answer.title, *answer.columns)
+        shown = table(*answer.columns)
         for row in answer.rows:
             shown.add_row(*map(text, row))
-        console().print(shown)
+        print_table(shown, answer.title)
     else:
         print(visible(answer.title))
     return 0

@@ -228,6 +228,20 @@ def test_the_command_works_from_outside_and_ends_with_its_one_line(
         assert done.stderr.count("\n") == 1
 
 
+def test_nothing_is_folded_where_there_is_no_terminal(run, files, tmp_path, monkeypatch):
+    long = tmp_path / ("a" * 100) / ("b" * 100)
+    long.mkdir(parents=True)
+    path = long / "picture.png"
+    path.write_bytes(files[0].read_bytes())
+    model = _tiny.write(long / "model", description="Random words, " * 20)
+    monkeypatch.delenv("COLUMNS")
+    code, out, err = run("predict", path, path)
+    assert (code, err) == (0, "")
+    assert f"compared with {path}\n" in out
+    assert f"│ {path} │" in out
+    assert f"│ {model} " in run("info", model=model)[1]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
 @pytest.mark.parametrize("arguments", [["info"], ["info", "--json"]])
 def test_a_full_disk_behind_the_output_is_one_line(tiny_folder, arguments):

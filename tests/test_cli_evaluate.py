@@ -43,7 +43,7 @@ def test_evaluate_prints_the_figures(run, people, tiny):
     assert {name: found[name] for name in ran} == {name: info[name] for name in ran}
     code, out, err = run("evaluate", spec)
     assert code == 0
-    assert out.startswith("tiny 1 on ")
+    assert out.startswith(f"tiny 1 on {spec}\n")
     assert out.endswith(f"\nmodel tiny 1, Apache-2.0; openvino fp32 on {info['device']}\n")
     cells = dict(row.split("│")[1:3] for row in out.splitlines() if row.startswith("│"))
     cells = {label.strip(): cell.strip() for label, cell in cells.items()}

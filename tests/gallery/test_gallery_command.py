@@ -212,8 +212,7 @@ def test_what_embeds_nothing_needs_no_model_s_name(of_edge_free, path, capsys, m
     monkeypatch.setattr(bundle, "shipped", lambda: ["edge-free"])  # as a product may have it
     capsys.readouterr()
     assert of_edge_free() == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert told.startswith("1 enrolled with 2 pictures, model edge-free")
+    assert capsys.readouterr().out.startswith("1 enrolled with 2 pictures, model edge-free\n")
 
 
 def test_the_right_model_in_the_box_is_named_as_an_option(of_edge_free, files, capsys):
