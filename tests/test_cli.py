@@ -190,6 +190,26 @@ def test_an_interrupt_is_code_130_without_a_traceback(run, files, monkeypatch):
     assert run("predict", *files) == (130, "", "interrupted\n")
 
 
+def test_an_interrupt_while_it_is_being_imported_is_code_130_too():
+    code = """
+import runpy, sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "reid_edge.cli":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+sys.argv = ["reid-edge", "info"]
+runpy.run_module("reid_edge", run_name="__main__")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(reid_edge.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_names_that_the_output_has_no_character_for_are_escaped(tiny_folder, picture_file):
     path = picture_file("日本.png", _tiny.picture(1))
     done = subprocess.run(
