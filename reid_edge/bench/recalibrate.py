@@ -87,7 +87,7 @@ def _warnings(found: Calibration, skipped: int) -> list[str]:
     for name, rate in RATES.items():
         if (accepted := int(rate * found.different)) < _FEW:
             told.append(
-                f"{found.different:,} pairs of two people are few: the threshold {name} lets "
+                f"few pairs of two people ({found.different:,}): the threshold {name} lets "
                 f"{accepted} of them pass, and hangs on these; add people"
             )
     return told

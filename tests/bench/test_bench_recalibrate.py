@@ -83,6 +83,7 @@ def test_few_pairs_are_told(tiny, crowd, tmp_path):
     (crowd / "0002_c1s1_000002_00.png").write_bytes(b"no picture")
     told = calibrated(tiny, crowd, tmp_path / "out")["warnings"]
     assert told[0] == "unreadable pictures left out: 1"
+    assert told[1].startswith("few pairs of two people (")
     assert [text.split("threshold ")[1].split()[0] for text in told[1:]] == ["far_1e-2", "far_1e-3"]
 
 
