@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reid_edge import bundle
-from reid_edge._command import finish, prepare
+from reid_edge._command import Parser, finish, prepare
 from reid_edge.backends import _processor
 from reid_edge.backends._choose import graph_for
 from reid_edge.bench import files
@@ -126,8 +126,10 @@ def report(
         run: gives the figures; called with the options as keywords.
         add_options: adds options beside --json.
     """
-    parser = argparse.ArgumentParser(
-        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = Parser(
+        prog=f"python -m benchmarks.{Path(sys.argv[0]).stem}",
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     add_options(parser)

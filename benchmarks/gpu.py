@@ -49,7 +49,9 @@ def run(backend: str) -> dict[str, Any]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backend", choices=("tensorrt", "tensorrt_rtx"), default="tensorrt")
+    parser.add_argument(
+        "--backend", choices=("tensorrt", "tensorrt-rtx", "tensorrt_rtx"), default="tensorrt"
+    )
 
 
 if __name__ == "__main__":

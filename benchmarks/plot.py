@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reid_edge._command import finish
+from reid_edge._command import Parser, finish
 from reid_edge.errors import ReportError
 
 from ._labels import Box, place
@@ -201,8 +201,10 @@ def _pyplot() -> Any:
 
 
 def _main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = Parser(
+        prog="python -m benchmarks.plot",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--results", type=Path, metavar="FOLDER", help="draw this one alone")
     given: Path | None = parser.parse_args().results

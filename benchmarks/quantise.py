@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from reid_edge import datasets, images, read_image
-from reid_edge._command import finish, prepare
+from reid_edge._command import Parser, finish, prepare
 from reid_edge.errors import OptionError
 
 from ._contenders import ir_files
@@ -68,8 +68,10 @@ def quantise(models: Sequence[Path], pictures: Path, out: Path) -> list[Path]:
 
 
 def _main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = Parser(
+        prog="python -m benchmarks.quantise",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--models", type=Path, nargs="+", required=True, metavar="FOLDER")
     parser.add_argument("--pictures", type=Path, required=True, metavar="PEOPLE")

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_edge import ReId
+from reid_edge._command import Parser
 from reid_edge.errors import BoxFileError, VideoError
 from reid_edge.video import Settings, Tracker, boxes
 from reid_edge.video.boxes import Detections
@@ -185,7 +186,7 @@ def run(reid: ReId, moments: Sequence[Moment], every: int, hungarian: bool) -> d
 
 def main() -> None:
     """Measure, print a table, keep the figures with --json."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks.tracking",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -186,9 +186,9 @@ def _check_engine(options: argparse.Namespace) -> None:
         return
     from reid_edge import building
     from reid_edge.backends import _cuda, _engine
-    from reid_edge.engine_options import BuildOptions
+    from reid_edge.engine_options import BuildOptions, module_of
 
-    options.engine = options.engine.replace("-", "_")
+    options.engine = module_of(options.engine)
     options.engine_dir = options.engine_dir or Path("engines")
     options.max_batch = 32 if options.max_batch is None else options.max_batch
     target = building.read_target(options.target, options.engine)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reid_edge import bundle
+from reid_edge import _card, bundle
 from reid_edge._text import visible
 from reid_edge.errors import OptionError
 from reid_edge.heads import CosineHead
@@ -51,7 +51,8 @@ def convert(
 ) -> list[Path]:
     """Write the bundle of a weight file, or another of a bundle.
 
-    Warns (RuntimeWarning) of few pictures and of graphs that do not pass their gate.
+    Warns (RuntimeWarning) of few pictures, of graphs that do not pass their gate, and of a
+    README.md in the folder that is left as it is.
 
     Args:
         weights: a Keras `.h5` of the original library, a `.safetensors` checkpoint, or the
@@ -62,7 +63,7 @@ def convert(
         wish: precisions and pictures; None is FP32 only.
 
     Returns:
-        The files written: the graphs, then bundle.json.
+        The files written: the graphs, the card of a bundle that has one, then bundle.json.
 
     Raises:
         ConversionError: (or a class under it) the weights cannot be converted.
@@ -99,7 +100,21 @@ def convert(
         described["gates"] = graphs.gates
         if graphs.gates:
             described["default_precision"] = model.default
-    return writing.write(out, graphs.files, described, str(weights))
+    return writing.write(out, graphs.files, described, str(weights), _copied_card(source, given))
+
+
+def _copied_card(source: Source, name: str) -> bytes | None:
+    """The card of the bundle that is read, and what it does not know of the new one."""
+    read = source.bundle
+    if source.card is None or read is None:
+        return None
+    notice = (
+        f"**Exported again: {name} {read.version}.** Below is the card of {read.name} "
+        f"{read.version}. The FP32 graph, head, thresholds and licence are the same; what it says "
+        "of FP16 and INT8 is of other graphs than those here, whose accuracy is in bundle.json "
+        "under `gates`. Its links lead from where that model lies."
+    )
+    return _card.noted(source.card, notice)
 
 
 def _other_precisions(model: _Model, described: dict[str, Any], wish: Wish, where: str) -> Graphs:

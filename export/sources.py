@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from reid_edge import bundle
+from reid_edge import _card, bundle
 from reid_edge.bundle import Bundle
 from reid_edge.errors import ConversionError, UnsafeModelFileError
 
@@ -27,12 +27,14 @@ class Source:
 
     Attributes:
         bundle: the description that the graph goes with; None of a weight file.
+        card: the bundle's model card, where it has one.
     """
 
     path: Path
     data: bytes
     kind: Literal["keras", "checkpoint", "bundle"]
     bundle: Bundle | None = None
+    card: bytes | None = None
 
     @property
     def sha256(self) -> str:
@@ -56,7 +58,7 @@ def read(path: Path) -> Source:
             )
         loaded = bundle.load(path)
         graph = loaded.graph("fp32")
-        return Source(graph.path, graph.read(), "bundle", loaded)
+        return Source(graph.path, graph.read(), "bundle", loaded, _card.read(path))
     if not path.is_file():
         raise ConversionError(
             f"{path}: no such file; give one .h5 or .safetensors file, or a bundle's folder "

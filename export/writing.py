@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reid_edge import bundle
+from reid_edge import _card, bundle
 from reid_edge.errors import BundleError, ConversionError, OptionError
 
 _GRAPH_FILES = {f"{name}.onnx" for name in ("fp32", "fp16", "int8", "int8_fp16")}
@@ -39,17 +40,23 @@ def check_folder(out: Path, force: bool, weights: Path | None = None) -> None:
 
 
 def write(
-    out: Path, graphs: Mapping[str, bytes], described: Mapping[str, Any], where: str
+    out: Path,
+    graphs: Mapping[str, bytes],
+    described: Mapping[str, Any],
+    where: str,
+    card: bytes | None = None,
 ) -> list[Path]:
     """Write the graphs, then bundle.json, which makes a bundle of them.
 
-    Graph files of an older bundle that are not among them are removed last.
+    Graph files of an older bundle that are not among them are removed last.  A README.md that is
+    there already may be anybody's: it stays, with a warning if it is not this card.
 
     Args:
         out: the folder.
         graphs: precision -> ONNX file.
         described: bundle.json without its `graphs`.
         where: the weight file, for error messages.
+        card: the model card.
 
     Returns:
         The files, bundle.json last.
@@ -70,6 +77,8 @@ def write(
             {**described, "graphs": entries}, indent=2, ensure_ascii=False, allow_nan=False
         )
         files = {f"{name}.onnx": content for name, content in graphs.items()}
+        if card is not None and not _keeps_other(out / _card.NAME, card):
+            files[_card.NAME] = card
         files["bundle.json"] = f"{text}\n".encode()
     except (ValueError, RecursionError) as error:
         raise ConversionError(f"{where}: its metadata cannot be written ({error})") from error
@@ -85,6 +94,19 @@ def write(
     except OSError as error:
         raise ConversionError(f"{out}: cannot be written ({error.strerror or error})") from error
     return [out / name for name in files]
+
+
+def _keeps_other(path: Path, card: bytes) -> bool:
+    if not os.path.lexists(path):
+        return False
+    if _card.read(path.parent) != card:
+        warnings.warn(
+            f"{path} was there already and stays as it is; the card of this model was not "
+            "written: move that file, or choose another --out",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return True
 
 
 @contextmanager

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
 
 from ._text import visible
 from .errors import OptionError, ReidEdgeError, UnknownModelError, UnsuitableModelError
@@ -15,9 +18,11 @@ from .errors import OptionError, ReidEdgeError, UnknownModelError, UnsuitableMod
 # Input as pictures and datasets are, not usage: a model's folder is missing or damaged, and a
 # script cannot care which.
 _INPUT = (UnknownModelError, UnsuitableModelError)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _KEYWORD = re.compile(r"\b(backend|device|precision)='(\w+)'")
 _MAX_BATCH = re.compile(r"^max_batch=(\S+): ")
 _ARGUMENT = re.compile(r"^(fpir|top): (\S+); pass ")
+_MODEL = re.compile(r"\bpass model='([\w.-]+)'")
 _COMMAND = "python -m reid_edge gallery FILE"
 _PHRASES = {
     "allow_unverified=True (--allow-unverified)": "--allow-unverified",
@@ -59,9 +64,58 @@ def finish(run: Callable[[], int], interrupted: str = "interrupted") -> int:
         print(interrupted, file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
+        return 1
+    except OSError as error:  # what goes into files has errors of its own
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _discard_output()
+        print(
+            f"error: the output cannot be written ({error.strerror}); make room, or send it "
+            "elsewhere",
+            file=sys.stderr,
+        )
         return 1
     return code
+
+
+def _discard_output() -> None:
+    """What is left in the buffer: Python would try to write it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes no option by half of its name, which may be that of another one in later versions.
+
+    Attributes:
+        advice: what to say instead of a message of argparse's own.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+        self.advice: dict[str, str] = {}
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, which leaves it to the program to refuse what a command does not know."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and one line, and exit with 2."""
+        super().error(self.advice.get(message, message))
+
+
+def output(text: str) -> Path:
+    """A type of argparse: a file to write.
+
+    Raises:
+        ArgumentTypeError: -, which elsewhere means standard output.
+    """
+    if text == "-":
+        raise argparse.ArgumentTypeError("- is no file: give a file's name")
+    return Path(text)
 
 
 def share(text: str) -> float:
@@ -87,6 +141,7 @@ def in_options(message: str) -> str:
     """A message of the library, with the options of a command where it names those of `ReId`."""
     message = _KEYWORD.sub(r"--\1 \2", message)
     message = _MAX_BATCH.sub(r"--max-batch \1: ", message)
+    message = _MODEL.sub(r"add --model \1", message)
     message = _ARGUMENT.sub(r"--\1 \2: give ", message)
     for said, meant in _PHRASES.items():
         message = message.replace(said, meant)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+# http://HOST/..., of which Path makes http:/HOST/...; more letters than a drive of Windows has.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 class NotRegularError(OSError):
@@ -39,6 +43,11 @@ def read_regular(path: str | Path, limit: int) -> bytes:
     if status.st_size > limit or len(content) > limit:
         raise TooLargeError(0, f"larger than {limit:,} bytes")
     return content
+
+
+def is_address(path: str | Path) -> bool:
+    """Whether it is a URL, and no file's path."""
+    return _ADDRESS.match(str(path)) is not None and not os.path.exists(path)
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:

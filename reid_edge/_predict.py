@@ -6,7 +6,7 @@ import argparse
 import math
 from collections.abc import Callable, Mapping
 
-from ._show import console, print_json, table, text
+from ._show import about, model_line, print_json, print_table, say, table, text
 from ._unreadable import embed_all
 from .bundle import Threshold
 from .errors import OptionError
@@ -38,29 +38,21 @@ def run(arguments: argparse.Namespace, start: Callable[[], ReId]) -> int:
         for path, score in zip(others, scores, strict=True)
     ]
     if arguments.json:
-        about = ("model", "version", "licence", "backend", "device", "precision", "thresholds")
-        described = {name: info[name] for name in about}
         decided = {"reference": first, "threshold": threshold, "results": rows}
-        print_json({**described, **decided})
+        print_json({**about(info), "thresholds": info["thresholds"], **decided})
         return 0
-    shown = table(f"compared with {first}", "picture", "score", "verdict")
+    shown = table("picture", "score", "verdict")
     for row in rows:
         shown.add_row(
             text(row["picture"]),
             f"{row['score']:.3f}",
             "[green]same person[/]" if row["same"] else "[red]different[/]",
         )
-    console().print(shown)
-    console().print(
-        text(
-            f"model {info['model']} {info['version']}, {info['licence']}; "
-            f"{info['backend']} {info['precision']} on {info['device']}"
-            + (f"; same person over {threshold:.6g}" if arguments.threshold else "")
-        ),
-        style="dim",
-    )
+    print_table(shown, f"compared with {first}")
+    over = f"; same person over {threshold:.6g}" if arguments.threshold else ""
+    say(model_line(info) + over, "dim")
     if arguments.threshold is None and (hint := _stricter(reid.bundle.thresholds)):
-        console().print(text(hint), style="dim")
+        say(hint, "dim")
     return 0
 
 

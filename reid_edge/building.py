@@ -9,7 +9,7 @@ from pathlib import Path
 from . import bundle, engine_cache
 from .backends import _cuda, _engine
 from .backends._choose import graph_for
-from .engine_options import BuildOptions
+from .engine_options import BuildOptions, module_of
 from .errors import DriverError, OptionError, UnknownBackendError, UnknownDeviceError
 
 _TARGET = re.compile(r"(?:sm_?)?([0-9]{1,2})\.?([0-9])")
@@ -62,6 +62,7 @@ def build(
         BundleError: the model's files are damaged.
         BackendError: no driver, no TensorRT, a graph that it refuses, a folder that can't be used.
     """
+    backend = module_of(backend)
     if backend not in _engine.MODULES:
         raise UnknownBackendError(
             f"no engines for backend {backend!r}: give {' or '.join(_engine.MODULES)}"

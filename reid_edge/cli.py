@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ._command import finish, prepare
-from ._show import console, print_json, table, text
+from ._command import Parser, finish, prepare
+from ._show import about, console, model_line, print_json, print_table, say, table, text
 from ._text import visible
 from ._unreadable import NAMED
 from ._version import __version__
@@ -55,11 +55,11 @@ def _info(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(info)
         return 0
-    shown = table(None, "", "")
+    shown = table("", "")
     shown.show_header = False
     for name, value in info.items():
         shown.add_row(name, text(_plain(value)))
-    console().print(shown)
+    print_table(shown)
     return 0
 
 
@@ -69,7 +69,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from . import datasets, evaluation
 
     test = datasets.open_test(arguments.dataset)
-    with _model(arguments) as reid, Progress(console=console(stderr=True)) as progress:
+    shown = console(stderr=True)
+    bar = Progress(console=shown, disable=not shown.is_terminal)  # none in a log
+    with _model(arguments) as reid, bar as progress:
         task = progress.add_task("embed", total=len(test.query) + len(test.gallery))
         figures, embedded = evaluation.evaluate_readable(
             reid, test, lambda done: progress.advance(task, done)
@@ -79,22 +81,20 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(
             {
-                "model": info["model"],
-                "licence": info["licence"],
-                "precision": info["precision"],
+                **about(info),
                 "dataset": arguments.dataset,
                 "figures": figures,
                 **embedded.left_out,
             }
         )
         return 0
-    about = f"{info['model']} ({info['licence']}; {info['precision']})"
-    shown = table(f"{about} on {arguments.dataset}", "figure", "")
+    shown = table("figure", "")
     for name, value in figures.items():
         label = evaluation.LABELS.get(name, name)
         shown.add_row(label, f"{value:.4f}" if isinstance(value, float) else f"{value:,}")
     shown.add_row("left out, unreadable", f"{len(embedded.skipped):,}")
-    console().print(shown)
+    print_table(shown, f"{info['model']} {info['version']} on {arguments.dataset}")
+    say(model_line(info), "dim")
     return 0
 
 
@@ -114,10 +114,10 @@ def _gallery(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(answer.record)
     elif answer.columns:
-        shown = table(answer.title, *answer.columns)
+        shown = table(*answer.columns)
         for row in answer.rows:
             shown.add_row(*map(text, row))
-        console().print(shown)
+        print_table(shown, answer.title)
     else:
         print(visible(answer.title))
     return 0
@@ -149,10 +149,10 @@ def _video(arguments: argparse.Namespace) -> int:
     return run(arguments, lambda: _model(arguments))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     from .video.options import add as add_video_options
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="reid-edge" if Path(sys.argv[0]).name == "reid-edge" else "python -m reid_edge",
         description="Person re-identification at the edge.",
         epilog="Speed and accuracy in one report: python -m reid_edge.bench",
@@ -161,22 +161,23 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(
-        name: str, run: Any, about: str, prints_json: bool = True
-    ) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=about, description=about)
+        name: str,
+        run: Any,
+        purpose: str,
+        prints_json: bool = True,
+        backends: str = "auto, openvino, onnxruntime, tensorrt or tensorrt_rtx",
+        devices: str = "cpu, cuda or cuda:N",
+    ) -> Parser:
+        added = commands.add_parser(name, help=purpose, description=purpose)
         added.set_defaults(run=run)
         added.add_argument("--model", help="a shipped model's name or a bundle's folder")
-        added.add_argument(
-            "--backend",
-            default="auto",
-            help="auto, openvino, onnxruntime, tensorrt or tensorrt_rtx",
-        )
+        added.add_argument("--backend", default="auto", help=backends)
         added.add_argument(
             "--precision",
             default="auto",
             help="auto, fp32, fp16 or int8, as far as model and device have it",
         )
-        added.add_argument("--device", help="cpu, cuda or cuda:N")
+        added.add_argument("--device", help=devices)
         if prints_json:
             added.add_argument("--json", action="store_true", help="print one JSON object")
         added.add_argument(
@@ -208,7 +209,13 @@ def _parser() -> argparse.ArgumentParser:
         help="market1501:PATH, cuhk03:PATH, folder:PATH (PID_cCAM_*.jpg) or pku:PATH",
     )
     gallery_command.add_arguments(command("gallery", _gallery, gallery_command.ABOUT))
-    build = command("build", _build, "Build a TensorRT engine before it is first used.")
+    build = command(
+        "build",
+        _build,
+        "Build a TensorRT engine before it is first used.",
+        backends="tensorrt (the default) or tensorrt_rtx",
+        devices="the GPU to build on and for: cuda (the default) or cuda:N",
+    )
     build.add_argument(
         "--target", metavar="SM", help="build for a GPU elsewhere, such as sm86 (tensorrt_rtx only)"
     )

@@ -271,9 +271,7 @@ def pictures(root: Path) -> Iterator[Path]:
         DatasetError: no such folder, or none in it.
     """
     if not root.is_dir():
-        raise DatasetError(
-            f"{root}: no such folder; give the folder that holds the unpacked dataset"
-        )
+        raise DatasetError(f"{root}: no such folder; give the folder that holds the pictures")
     files = sorted(
         file
         for file in root.rglob("*")

@@ -11,6 +11,11 @@ LATENCY_BATCH = 8
 _GIB = 1 << 30
 
 
+def module_of(backend: str) -> str:
+    """A backend's name; TensorRT-RTX may be spelled as its package is: tensorrt-rtx."""
+    return "tensorrt_rtx" if backend == "tensorrt-rtx" else backend
+
+
 @dataclass(frozen=True)
 class Profile:
     """Batch sizes that an engine is optimised for: the smallest, the best served, the largest."""

@@ -188,7 +188,15 @@ class GalleryBusyError(GalleryError):
 
 
 class GalleryModelError(GalleryError):
-    """A gallery of another model, or a model that no gallery can be kept with."""
+    """A gallery of another model, or a model that no gallery can be kept with.
+
+    Attributes:
+        shipped: the name of the model in the box whose gallery it is, if it is of one.
+    """
+
+    def __init__(self, message: str, shipped: str | None = None) -> None:
+        super().__init__(message)
+        self.shipped = shipped
 
 
 class UnknownIdentityError(GalleryError, LookupError):

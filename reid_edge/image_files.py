@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._files import NotRegularError, TooLargeError, read_regular
+from ._files import NotRegularError, TooLargeError, is_address, read_regular
 from .errors import ImageBudgetError, ImageFileError
 from .images import MAX_PIXELS, Picture
 
@@ -46,6 +46,8 @@ def read_image(path: str | Path) -> Picture:
         raise ImageFileError(
             f"{type(path).__name__} is no path; give that of a {_FORMATS} file as str or Path"
         ) from None
+    if is_address(path):
+        raise ImageFileError(f"{path}: URLs are not fetched; download the picture, give the file")
     data = _read(file)
     width, height = _size(data, path)
     if width * height > MAX_PIXELS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import types
 
+import _fake_gpu
 import _fake_tensorrt
 import _tiny
 import pytest
@@ -57,6 +58,22 @@ def test_wrong_options_are_refused_before_any_work(trt, folder, tmp_path, wrong,
     with pytest.raises(kind, match=match):
         build(**{"model": folder, "out": tmp_path / "engines", **wrong})
     assert not (tmp_path / "engines").exists()
+
+
+@pytest.mark.parametrize("start", [build, ReId])
+def test_tensorrt_rtx_may_be_spelled_as_its_package_is(start, folder, monkeypatch):
+    asked = []
+
+    def load(module, **_):
+        asked.append(module)
+        raise errors.MissingDependencyError("not here")
+
+    monkeypatch.setattr(_engine, "load", load)
+    monkeypatch.setattr(_cuda, "driver_present", lambda: True)
+    monkeypatch.setattr(_cuda, "open_gpu", lambda index=0: _fake_gpu.FakeGpu())
+    with pytest.raises(errors.MissingDependencyError):
+        start(folder, "tensorrt-rtx")
+    assert asked == ["tensorrt_rtx"]
 
 
 @pytest.mark.parametrize("text", ["sm86", "sm_86", "86", "8.6"])

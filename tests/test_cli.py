@@ -124,6 +124,35 @@ def test_wrong_usage_is_code_2(capsys, arguments, advice):
     assert advice in captured.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["predict", "a", "b", "--treshold", "0.4"], "reid_edge predict [-h]"),
+        (["predict", "a", "b", "--thres", "0.4"], "reid_edge predict [-h]"),
+        (["build", "--max", "8"], "reid_edge build [-h]"),
+        (["--vers", "info"], "reid_edge [-h]"),
+    ],
+)
+def test_an_option_that_is_unknown_or_cut_short_shows_its_command_s_usage(
+    capsys, monkeypatch, arguments, shown
+):
+    monkeypatch.setattr("sys.argv", ["/x/reid_edge/__main__.py"])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(arguments)
+    told = capsys.readouterr().err
+    assert told.startswith(f"usage: python -m {shown}")
+    assert "error: unrecognized arguments: --" in told
+
+
+def test_the_help_of_build_offers_what_it_takes(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["build", "--help"])
+    told = capsys.readouterr().out
+    assert "tensorrt_rtx" in told
+    for refused in ("openvino", "onnxruntime", "cpu"):
+        assert refused not in told
+
+
 # The last two start no model.
 TAKES_IT = pytest.mark.parametrize(
     "command",
@@ -184,6 +213,26 @@ def test_an_interrupt_is_code_130_without_a_traceback(run, files, monkeypatch):
     assert run("predict", *files) == (130, "", "interrupted\n")
 
 
+def test_an_interrupt_while_it_is_being_imported_is_code_130_too():
+    code = """
+import runpy, sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "reid_edge.cli":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+sys.argv = ["reid-edge", "info"]
+runpy.run_module("reid_edge", run_name="__main__")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(reid_edge.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_names_that_the_output_has_no_character_for_are_escaped(tiny_folder, picture_file):
     path = picture_file("日本.png", _tiny.picture(1))
     done = subprocess.run(
@@ -220,6 +269,38 @@ def test_the_command_works_from_outside_and_ends_with_its_one_line(
     assert done.stderr.splitlines()[-1].startswith(f"error: {cut}: damaged picture")
     if int(cv2.__version__.split(".")[0]) >= 5:  # older ones cannot be silenced
         assert done.stderr.count("\n") == 1
+
+
+def test_nothing_is_folded_where_there_is_no_terminal(run, files, tmp_path, monkeypatch):
+    long = tmp_path / ("a" * 100) / ("b" * 100)
+    long.mkdir(parents=True)
+    path = long / "picture.png"
+    path.write_bytes(files[0].read_bytes())
+    model = _tiny.write(long / "model", description="Random words, " * 20)
+    monkeypatch.delenv("COLUMNS")
+    code, out, err = run("predict", path, path)
+    assert (code, err) == (0, "")
+    assert f"compared with {path}\n" in out
+    assert f"│ {path} │" in out
+    assert f"│ {model} " in run("info", model=model)[1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+@pytest.mark.parametrize("arguments", [["info"], ["info", "--json"]])
+def test_a_full_disk_behind_the_output_is_one_line(tiny_folder, arguments):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "reid_edge", *arguments, "--model", tiny_folder],
+            cwd=Path(reid_edge.__file__).parent.parent,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: the output cannot be written (No space left on device); make room, or send it "
+        "elsewhere\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ GALLERY = "python -m reid_edge gallery FILE"
         ("no precision 'fp65': give auto", "no precision 'fp65': give auto"),
         ("model='x'", "model='x'"),
         ("max_batch=0: give a whole number", "--max-batch 0: give a whole number"),
+        ("of edge; pass model='edge-free', or", "of edge; add --model edge-free, or"),
         ("fpir: 3.0; pass a number in 0...1", "--fpir 3.0: give a number in 0...1"),
         ("top: cannot be read; check the path", "top: cannot be read; check the path"),
         (

@@ -78,7 +78,7 @@ def test_folder_refuses_other_names_with_the_fix(touch, name):
 
 
 def test_a_folder_that_is_missing_or_empty_says_so(touch, tmp_path):
-    with pytest.raises(DatasetError, match="no such folder; give the folder"):
+    with pytest.raises(DatasetError, match="no such folder; give the folder that holds the pic"):
         datasets.folder(tmp_path / "absent")
     with pytest.raises(DatasetError, match=r"no pictures \(\.bmp, \.jpeg"):
         datasets.folder(touch("notes.txt"))

@@ -152,6 +152,11 @@ def test_a_path_that_leads_nowhere_says_so(tmp_path):
         read_image("a\0b.jpg")
 
 
+def test_an_address_is_not_fetched_and_shown_as_it_was_given():
+    with pytest.raises(ImageFileError, match=r"http://host/a\.jpg: URLs are not fetched; download"):
+        read_image("http://host/a.jpg")
+
+
 def test_a_file_over_the_byte_limit_is_refused(tmp_path):
     path = tmp_path / "a.jpg"
     with path.open("wb") as file:

@@ -10,9 +10,11 @@
 # WEIGHTS --stage N).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-packed=${1:?name the folder of unpacked pictures}
-teacher=${2:?name the .xml of the teacher}
-out=${3:?name the folder of the run}
+if (($# != 3)); then
+    echo "usage: training/run_on_gpu.sh PACKED TEACHER.xml OUT (see docs/training-on-a-gpu.md)" >&2
+    exit 2
+fi
+packed=$1 teacher=$2 out=$3
 options=(--recipe "${RECIPE:-training/recipes/densenet121.json}" --data "$out/data"
     --teacher "$teacher" --scale "${SCALE:-1}")
 read -ra more <<<"${TRAIN_OPTIONS:-}"

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 from ..bundle import Bundle
-from ..engine_options import EngineOptions
+from ..engine_options import EngineOptions, module_of
 from ..errors import (
     BackendError,
     PrecisionUnavailableError,
@@ -52,6 +52,7 @@ def choose(
         BundleError: the bundle's graph is damaged.
         BackendError: the backend can't be started.
     """
+    backend = module_of(backend)
     if backend != "auto" and backend not in NAMES:
         raise UnknownBackendError(f"no backend {backend!r}: give auto, {', '.join(NAMES)}")
     failures: list[str] = []

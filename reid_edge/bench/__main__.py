@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from .._command import finish, prepare
+from .._command import Parser, finish, output, prepare
 from .._show import console
 from .._text import visible
 from ..errors import OptionError
@@ -137,8 +137,8 @@ class _Display:
         return advance
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m reid_edge.bench",
         description="Measure speed, and accuracy with --dataset, of a model on this machine. "
         "Without options: the default model on generated pictures, in less than a minute.",
@@ -182,10 +182,15 @@ def _parser() -> argparse.ArgumentParser:
         help="run a precision whose accuracy gate was not passed",
     )
     add("--no-cache", dest="cache", action="store_false", help="keep no embeddings on disk")
-    add("--json", type=Path, metavar="FILE", help="write the report, as docs/bench.md describes it")
+    add(
+        "--json",
+        type=output,
+        metavar="FILE",
+        help="write the report, as docs/bench.md describes it",
+    )
     add(
         "--html",
-        type=Path,
+        type=output,
         metavar="FILE",
         help="write one page with plots, which needs no network",
     )

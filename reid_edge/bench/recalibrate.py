@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import bundle, calibration, datasets
+from .. import _card, bundle, calibration, datasets
+from .._text import visible
 from ..bundle import Bundle
 from ..calibration import Calibration
 from ..datasets import Sample
@@ -87,7 +87,7 @@ def _warnings(found: Calibration, skipped: int) -> list[str]:
     for name, rate in RATES.items():
         if (accepted := int(rate * found.different)) < _FEW:
             told.append(
-                f"{found.different:,} pairs of two people are few: the threshold {name} lets "
+                f"few pairs of two people ({found.different:,}): the threshold {name} lets "
                 f"{accepted} of them pass, and hangs on these; add people"
             )
     return told
@@ -110,17 +110,13 @@ def check(reid: ReId, out: Path) -> None:
 
 def _samples(spec: str) -> tuple[list[Sample], int]:
     """The pictures to fit on, and how many there are in all."""
-    layout, separator, path = spec.partition(":")
+    layout, separator, _ = spec.partition(":")
     if separator and layout in ("market1501", "cuhk03", "pairs"):
         raise DatasetError(
             f"{spec}: --calibrate takes a folder of PID_cCAM_* pictures, or pku:DIR; of a "
             "benchmark, give pictures outside its test, such as its folder bounding_box_train"
         )
-    if separator and layout in ("folder", "pku"):
-        read = datasets.pku if layout == "pku" else datasets.folder
-        found = read(Path(path).expanduser())
-    else:
-        found = datasets.folder(Path(spec).expanduser())
+    found = (datasets.pku if layout == "pku" and separator else datasets.folder)(_root(spec))
     found = [sample for sample in found if sample.pid > 0]  # 0 and -1 are nobody's number
     if len({sample.pid for sample in found}) < 4:
         raise DatasetError(
@@ -140,6 +136,11 @@ def _samples(spec: str) -> tuple[list[Sample], int]:
     return kept, len(found)
 
 
+def _root(spec: str) -> Path:
+    layout, separator, path = spec.partition(":")
+    return Path(path if separator and layout in ("folder", "pku") else spec).expanduser()
+
+
 def _write(old: Bundle, out: Path, section: dict[str, Any]) -> None:
     described = dict(old.described)
     described["version"] = f"{old.version}+calibrated"
@@ -154,7 +155,7 @@ def _write(old: Bundle, out: Path, section: dict[str, Any]) -> None:
         f"calibrated_on/{name}": section[name]
         for name in ("pictures", "identities", "calibration_error")
     }
-    card = old.path / "README.md"
+    card = _card.read(old.path)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
@@ -162,8 +163,9 @@ def _write(old: Bundle, out: Path, section: dict[str, Any]) -> None:
             folder.mkdir()
             for graph in old.graphs.values():
                 (folder / graph.path.name).write_bytes(graph.read())
-            if card.is_file():
-                shutil.copyfile(card, folder / card.name)
+            if card is not None:
+                notice = _notice(old, described["version"], section)
+                (folder / _card.NAME).write_bytes(_card.noted(card, notice))
             (folder / "bundle.json").write_text(json.dumps(described, indent=2) + "\n", "utf-8")
             bundle.load(folder)
             os.rename(folder, out)
@@ -171,3 +173,30 @@ def _write(old: Bundle, out: Path, section: dict[str, Any]) -> None:
         raise ReportError(
             f"{out}: cannot be written ({error.strerror}); give another --out"
         ) from error
+
+
+def _notice(old: Bundle, version: str, section: dict[str, Any]) -> str:
+    """What the copied card does not know; of the pictures' path only its end, as in the gates."""
+    head, data = section["head"], visible(_root(section["data"]).resolve().name).replace("`", "'")
+    rates = [
+        f"| {100 * RATES[name]:g} % | {at['score']:.3f} | {at['low']:.3f} … {at['high']:.3f} |"
+        for name, at in section["thresholds"].items()
+    ]
+    return "\n".join(
+        [
+            f"**Calibrated: {old.name} {version}.** Head and thresholds were fitted anew on "
+            f"{section['pictures']:,} pictures of {section['identities']:,} people, `{data}`: "
+            f"scale {head['scale']:.3f}, bias {head['bias']:.3f}. Expected calibration error on "
+            "people other than those fitted on (two folds): "
+            f"{section['calibration_error']:.3f}. Scores that a share of pairs of different people "
+            "reach, with 95 % intervals:",
+            "",
+            "| false accept rate | score | 95 % interval |",
+            "|---|---|---|",
+            *rates,
+            "",
+            f"**Below is the card of {old.name} {old.version}**, of which this is a copy with the "
+            "same graphs and licence: the scores, thresholds and calibration errors in its tables "
+            "are of the uncalibrated model. Its links lead from where that model lies.",
+        ]
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._text import visible
+from .._show import print_table, say, table, text
 from ..evaluation import LABELS
 from .compare import Change
 from .stages import GPU_STAGES, STAGES
@@ -27,37 +27,38 @@ _ENOUGH = 100  # calls, for a 99th percentile
 def show(report: dict[str, Any], console: Console) -> None:
     """Print a report: one column a run."""
     model, machine, runs = report["model"], report["machine"], report["runs"]
-    console.print(_plain(f"model {model['name']} {model['version']} ({model['licence']})"))
-    console.print(_plain(machine_line(machine)), style="dim")
+    say(f"model {model['name']} {model['version']} ({model['licence']})", out=console)
+    say(machine_line(machine), "dim", console)
     titles = [f"{run['backend']} {run['precision']}" for run in runs]
     speed = [row for row in speed_rows(runs) if any(row[1])]
     if speed:
-        console.print(_table("speed" if measures_speed(runs) else "graphs", titles, speed))
+        title = "speed" if measures_speed(runs) else "graphs"
+        print_table(_table(titles, speed), title, console)
     if any("accuracy" in run for run in runs):
         data = next(run["accuracy"]["dataset"] for run in runs if "accuracy" in run)
-        console.print(_table(f"accuracy on {data}", titles, accuracy_rows(runs)))
+        print_table(_table(titles, accuracy_rows(runs)), f"accuracy on {data}", console)
     for warning in report["warnings"]:
-        console.print(_plain(f"warning: {warning}"), style="yellow")
+        say(f"warning: {warning}", "yellow", console)
 
 
 def show_changes(changes: list[Change], doubts: list[str], console: Console) -> None:
     """Print what `compare` found."""
     styles = {"better": "green", "worse": "red", "same": "dim"}
-    table = _table("compared with the earlier report", ["then", "now", "ratio", "change"], [], "")
+    shown = _table(["then", "now", "ratio", "change"], [])
     for one in changes:
-        table.add_row(
-            _plain(f"{one.run}: {one.figure}"),
+        shown.add_row(
+            text(f"{one.run}: {one.figure}"),
             f"{one.old:.4g}",
             f"{one.new:.4g}",
             one.ratio,
             f"[{styles[one.verdict]}]{one.told}[/]",
         )
     if changes:
-        console.print(table)
+        print_table(shown, "compared with the earlier report", console)
     else:
-        console.print("nothing to compare: the earlier report has no figure of these runs")
+        say("nothing to compare: the earlier report has no figure of these runs", out=console)
     for doubt in doubts:
-        console.print(_plain(f"warning: {doubt}"), style="yellow")
+        say(f"warning: {doubt}", "yellow", console)
 
 
 def show_calibration(section: dict[str, Any], console: Console) -> None:
@@ -78,12 +79,12 @@ def show_calibration(section: dict[str, Any], console: Console) -> None:
     for name, found in section["thresholds"].items():
         told = f"{found['score']:.4f} (95 %: {found['low']:.4f} to {found['high']:.4f})"
         rows.append((f"threshold {name}", [told]))
-    console.print(_table(f"calibrated on {section['data']}", [""], rows))
+    print_table(_table([""], rows), f"calibrated on {section['data']}", console)
     for warning in section["warnings"]:
-        console.print(_plain(f"warning: {warning}"), style="yellow")
+        say(f"warning: {warning}", "yellow", console)
     for reason in section["skipped_first"]:
-        console.print(_plain(f"left out: {reason}"), style="yellow")
-    console.print(_plain(f"new bundle: {section['bundle']}"))
+        say(f"left out: {reason}", "yellow", console)
+    say(f"new bundle: {section['bundle']}", out=console)
 
 
 def machine_line(machine: dict[str, Any]) -> str:
@@ -259,22 +260,10 @@ def _whole(number: float | None) -> str:
     return "unknown" if number is None else f"{number:,.0f}"
 
 
-def _table(
-    title: str, titles: list[str], rows: list[tuple[str, list[str]]], corner: str = ""
-) -> Table:
-    from rich.table import Table
-
-    table = Table(title=_plain(title), title_justify="left")
-    table.add_column(corner, overflow="fold")
+def _table(titles: list[str], rows: list[tuple[str, list[str]]]) -> Table:
+    made = table("")
     for name in titles:
-        table.add_column(_plain(name), overflow="fold", justify="right")
+        made.add_column(text(name), overflow="fold", justify="right")
     for label, cells in rows:
-        table.add_row(_plain(label), *(_plain(cell) for cell in cells))
-    return table
-
-
-def _plain(text: str) -> Any:
-    """Shown as it is: paths may hold what rich would take for mark-up."""
-    from rich.text import Text
-
-    return Text(visible(text))
+        made.add_row(text(label), *map(text, cells))
+    return made

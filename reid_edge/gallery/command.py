@@ -11,10 +11,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .._command import counted, share
+from .. import bundle as bundles
+from .._command import Parser, counted, output, share
 from .._files import write_whole
+from .._show import about
 from .._unreadable import embed_all
-from ..errors import GalleryFileError, GalleryWriteError, OptionError
+from ..errors import GalleryFileError, GalleryModelError, GalleryWriteError, OptionError
 from ..image_files import read_image
 from ..reid import ReId
 from .gallery import Gallery
@@ -50,9 +52,12 @@ _USAGE = """%(prog)s [-h] FILE [option ...]
        %(prog)s FILE --export OUT | --html OUT"""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """The options of the command, beside those of every command."""
     parser.usage = _USAGE
+    parser.advice["the following arguments are required: FILE"] = (
+        "the gallery's FILE goes first: behind --add and --identify it is taken for a picture"
+    )
     parser.add_argument("gallery", metavar="FILE", help="the gallery, given first; --add makes it")
     action = parser.add_mutually_exclusive_group()
     action.add_argument(
@@ -66,7 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     action.add_argument("--export", metavar="OUT", help="write OUT.npz or OUT.json: data only")
     action.add_argument(
-        "--html", metavar="OUT", help="write a page: who is enrolled, likely duplicates first"
+        "--html",
+        type=output,
+        metavar="OUT",
+        help="write a page: who is enrolled, likely duplicates first",
     )
     parser.add_argument("--camera", help="with --add: the camera that took the pictures")
     parser.add_argument(
@@ -103,8 +111,20 @@ def run(arguments: argparse.Namespace, start: Callable[[], ReId]) -> Answer:
     if arguments.identify:
         with start() as reid, Gallery(path, reid) as gallery:
             return _identify(gallery, reid, arguments)
-    with Gallery(path, arguments.model) as gallery:
+    with _opened(path, arguments.model) as gallery:
         return _without_pictures(gallery, arguments)
+
+
+def _opened(path: Path, model: str | None) -> Gallery:
+    """A gallery that nothing is embedded for: where no model is named, that of any in the box."""
+    if model is not None:
+        return Gallery(path, model)
+    try:  # any of them, for the default one may have been left out; the error says which is right
+        return Gallery(path, next(iter(bundles.shipped()), None))
+    except GalleryModelError as error:
+        if error.shipped is None:
+            raise
+        return Gallery(path, error.shipped)
 
 
 def check_exists(path: Path) -> None:
@@ -166,6 +186,7 @@ def _identify(gallery: Gallery, reid: ReId, arguments: argparse.Namespace) -> An
     fpir = _FPIR if arguments.fpir is None else arguments.fpir
     found = gallery.identify(embed_all(reid, arguments.identify), top, fpir)
     record = {
+        **about(reid.info()),
         "gallery": arguments.gallery,
         "fpir": fpir,
         "threshold": found[0].threshold,

@@ -365,7 +365,8 @@ class Gallery:
         view.refresh()
         if not len(view.index) and not may_be_empty:
             raise EmptyGalleryError(
-                "nobody is enrolled, so there is no one to compare with; add() someone first"
+                ("" if self.path is None else f"{self.path}: ")
+                + "nobody is enrolled, so there is no one to compare with; add() someone first"
             )
         return view
 

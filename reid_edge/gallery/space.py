@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 
+from .. import bundle as bundles
 from ..bundle import Bundle
-from ..errors import GalleryModelError
+from ..errors import BundleError, GalleryModelError
 from ..heads import CosineHead
 
 
@@ -44,6 +46,15 @@ def of(bundle: Bundle) -> Space:
     ]
     fingerprint = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
     return Space(fingerprint, bundle.name, bundle.embedding_size)
+
+
+def shipped_with(fingerprint: object) -> str | None:
+    """The model in the box with this fingerprint; a copy that was calibrated has the same."""
+    for name in bundles.shipped():
+        with suppress(BundleError):  # a damaged one is told where it is used
+            if of(bundles.load(bundles.find(name))).fingerprint == fingerprint:
+                return name
+    return None
 
 
 def head(bundle: Bundle) -> CosineHead:

@@ -20,7 +20,7 @@ from ..errors import (
 from . import connection as sqlite
 from .results import Enrolled
 from .rows import MOST_NAME, Rows, checked
-from .space import Space
+from .space import Space, shipped_with
 
 Floats = NDArray[np.float32]
 THUMBNAIL = (96, 48, 3)  # raw RGB: nothing to decode, so nothing that a stranger could craft
@@ -258,10 +258,13 @@ class Store:
             raise self._damaged("no description of itself")
         fingerprint, model, size, _ = found[0]
         if fingerprint != space.fingerprint or size != space.size:
+            shipped = shipped_with(fingerprint)
+            given = "that bundle as model" if shipped is None else f"model={shipped!r}"
             raise GalleryModelError(
                 f"{self._where}: holds embeddings of another model, {str(model)[:80]!r} "
                 f"({str(fingerprint)[:12]}), not of {space.model!r} ({space.fingerprint[:12]}); "
-                "pass that bundle as model, or enrol the people again in a new gallery"
+                f"pass {given}, or enrol the people again in a new gallery",
+                shipped,
             )
 
 

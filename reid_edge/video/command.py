@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._command import counted
+from .._show import about
 from .._text import visible
 from ..errors import BoxFileError, OptionError, UnsuitableModelError, VideoError
 from ..gallery.command import check_exists
@@ -215,7 +216,6 @@ class _Work:
 
     def _about(self) -> dict[str, Any]:
         info = self._reid.info() if self._reid is not None else {}
-        about = ("model", "version", "licence", "backend", "device", "precision")
         video = self._video
         return {
             "video": video.path.name,
@@ -223,7 +223,7 @@ class _Work:
             "height": video.height,
             "fps": video.fps,
             "association": "ids" if self._arguments.use_ids else self._arguments.association,
-            **{name: info.get(name) for name in about},
+            **about(info),
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .._command import share
+from .._command import output, share
 from .tracker import ASSOCIATIONS
 
 
@@ -21,9 +21,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="people's boxes in each frame: MOT text (frame,id,x,y,w,h,confidence), or .json",
     )
-    option("--out", type=Path, metavar="FILE", help="write the video, drawn on: .mp4 or .avi")
-    option("--mot", type=Path, metavar="FILE", help="write the tracks as MOT text")
-    option("--json", type=Path, metavar="FILE", help="write tracks, scores and names as JSON")
+    option("--out", type=output, metavar="FILE", help="write the video, drawn on: .mp4 or .avi")
+    option("--mot", type=output, metavar="FILE", help="write the tracks as MOT text")
+    option("--json", type=output, metavar="FILE", help="write tracks, scores and names as JSON")
     option("--gallery", type=Path, metavar="FILE", help="name the people whom this gallery knows")
     option(
         "--fpir",

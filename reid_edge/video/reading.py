@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._files import is_address
 from ..errors import VideoError
 from ..images import MAX_PIXELS, MIN_SIDE
 
@@ -26,8 +26,6 @@ _MARK = b"\xef\xbb\xbf"  # of UTF-8
 _LISTS = (b"#EXTM3U", b"ffconcat", b"<")
 _JPEG = b"\xff\xd8\xff"
 _JPEGS = (".mjpeg", ".mjpg")  # Motion JPEG without a container: one picture after the other
-# http://HOST/..., of which Path makes http:/HOST/...; more letters than a drive of Windows has.
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 class Video:
@@ -51,7 +49,7 @@ class Video:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if _ADDRESS.match(str(path)) and not self.path.exists():
+        if is_address(path):
             raise VideoError(f"{path}: URLs are not read; download the video, and give the file")
         head = _check_file(self.path)
         # MP4 and AVI count their frames.  Elsewhere OpenCV takes the count from the duration.

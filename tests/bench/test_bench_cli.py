@@ -199,3 +199,10 @@ def test_the_table_fits_a_terminal_of_80_columns(run, monkeypatch):
     assert code == 0
     assert max(map(len, out.splitlines())) <= 80
     assert "of the engine alone" in out
+
+
+@pytest.mark.parametrize("arguments", [["--json", "-"], ["--html", "-"], ["--dur", "1"]])
+def test_no_report_is_printed_and_no_option_cut_short(run, arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run(*arguments)
+    assert arguments[0] in capsys.readouterr().err

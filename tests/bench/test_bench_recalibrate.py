@@ -83,16 +83,37 @@ def test_few_pairs_are_told(tiny, crowd, tmp_path):
     (crowd / "0002_c1s1_000002_00.png").write_bytes(b"no picture")
     told = calibrated(tiny, crowd, tmp_path / "out")["warnings"]
     assert told[0] == "unreadable pictures left out: 1"
+    assert told[1].startswith("few pairs of two people (")
     assert [text.split("threshold ")[1].split()[0] for text in told[1:]] == ["far_1e-2", "far_1e-3"]
 
 
 def test_the_model_s_card_and_licence_go_along(crowd, tmp_path):
     source = _tiny.write(tmp_path / "model")
-    (source / "README.md").write_text("the card")
+    (source / "README.md").write_text("# The card\n")
+    with ReId(source, backend="openvino") as reid:
+        section = calibrated(reid, f"folder:{crowd}", tmp_path / "out")
+    notice, card = (tmp_path / "out" / "README.md").read_text().split("\n\n")
+    assert card == "# The card\n"
+    assert all(line.startswith(">") for line in notice.splitlines())
+    assert "**Calibrated: tiny 1+calibrated.**" in notice
+    assert "on 28 pictures of 8 people, `people`:" in notice
+    assert str(crowd.parent) not in notice
+    assert f"scale {section['head']['scale']:.3f}, bias {section['head']['bias']:.3f}" in notice
+    for label, name in (("1 %", "far_1e-2"), ("0.1 %", "far_1e-3")):
+        at = section["thresholds"][name]
+        row = f"> | {label} | {at['score']:.3f} | {at['low']:.3f} … {at['high']:.3f} |\n"
+        assert row in notice
+    assert "**Below is the card of tiny 1**" in notice
+    assert bundle.load(tmp_path / "out").licence == "Apache-2.0"
+
+
+def test_a_card_that_leads_elsewhere_is_not_followed(crowd, tmp_path):
+    source = _tiny.write(tmp_path / "model")
+    (tmp_path / "secret").write_text("of whoever calibrates")
+    (source / "README.md").symlink_to(tmp_path / "secret")
     with ReId(source, backend="openvino") as reid:
         calibrated(reid, crowd, tmp_path / "out")
-    assert (tmp_path / "out" / "README.md").read_text() == "the card"
-    assert bundle.load(tmp_path / "out").licence == "Apache-2.0"
+    assert not (tmp_path / "out" / "README.md").exists()
 
 
 def test_unreadable_pictures_are_left_out(tiny, crowd, tmp_path):

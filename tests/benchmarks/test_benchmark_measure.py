@@ -91,6 +91,11 @@ def test_figures_are_printed_and_kept(monkeypatch, tmp_path, capsys):
     assert kept["machine"]["python"]
 
 
+def test_the_usage_shows_how_it_is_run(monkeypatch, capsys):
+    assert run_report(monkeypatch, dict, "--help") == 0
+    assert capsys.readouterr().out.startswith("usage: python -m benchmarks.benchmark [-h]")
+
+
 def test_a_place_that_cannot_be_written_stops_before_the_measurement(monkeypatch, tmp_path, capsys):
     def run():
         raise AssertionError("measured")

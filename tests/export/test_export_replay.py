@@ -118,6 +118,38 @@ def test_a_shipped_model(name, tmp_path):
     assert (out / "fp32.onnx").read_bytes() == (folder / "fp32.onnx").read_bytes()
     before, after = bundle.load(folder), bundle.load(out)
     assert (after.name, after.licence) == ("mine", before.licence)
+    notice, card = (out / "README.md").read_bytes().split(b"\n\n", 1)
+    assert card == (folder / "README.md").read_bytes()
+    assert notice.startswith(f"> **Exported again: mine {before.version}.** ".encode())
+    assert f"the card of {name} {before.version}.".encode() in notice
+
+
+def test_a_readme_that_is_there_is_not_replaced_by_a_card(copy, tmp_path):
+    (copy / "README.md").write_text("the card")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "README.md").write_text("mine")
+    with pytest.warns(RuntimeWarning, match="stays as it is"):
+        convert(copy, out)
+    assert (out / "README.md").read_text() == "mine"
+    (out / "README.md").unlink()
+    wrote = [path.name for path in convert(copy, out, force=True)]
+    assert wrote == ["fp32.onnx", "README.md", "bundle.json"]
+    convert(copy, out, force=True)  # the same card again: nothing to warn of
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "large"])
+def test_a_card_that_is_no_small_file_is_left_out(copy, tmp_path, kind):
+    card = copy / "README.md"
+    if kind == "link":
+        (tmp_path / "secret").write_text("of whoever exports")
+        card.symlink_to(tmp_path / "secret")
+    elif kind == "pipe":
+        os.mkfifo(card)
+    else:
+        card.write_bytes(bytes((1 << 20) + 1))
+    convert(copy, tmp_path / "out")
+    assert not (tmp_path / "out" / "README.md").exists()
 
 
 def test_a_description_that_changes_meanwhile_is_not_mixed_in(copy, monkeypatch, tmp_path):

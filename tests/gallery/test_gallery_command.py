@@ -9,7 +9,7 @@ import _tiny
 import pytest
 from gallery_files import rows
 
-from reid_edge import Gallery, cli
+from reid_edge import Gallery, bundle, cli
 from reid_edge.gallery import sheet
 from reid_edge.gallery.sheet import page
 
@@ -50,6 +50,7 @@ def test_enrol_list_and_identify(run, files):
     code, out, err = run("--identify", files[2], files[0], "--json")
     found = json.loads(out)
     assert (code, err, found["fpir"]) == (0, "", 0.01)
+    assert (found["model"], found["version"], found["backend"]) == ("tiny", "1", "openvino")
     assert [one["candidates"][0]["identity"] for one in found["results"]] == ["[red]ben[/]", "anna"]
     assert all(
         one["known"] == (one["candidates"][0]["score"] > found["threshold"])
@@ -126,8 +127,11 @@ def test_the_usage_shows_an_order_that_works(run, files, path, capsys):
     assert every == set(re.findall(r"--([a-z]+)", usage))
     # In that order, and not in the one that argparse would show.
     assert run("--add", "anna", files[0])[0] == 0
-    with pytest.raises(SystemExit, match="2"):
-        cli.main(["gallery", "--add", "anna", str(files[0]), str(path)])
+    for action in (["--add", "anna"], ["--identify"]):
+        capsys.readouterr()
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(["gallery", *action, str(files[0]), str(path)])
+        assert "the gallery's FILE goes first: behind --add and" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", ["1%", "one", ""])
@@ -245,6 +249,49 @@ def test_advice_is_in_the_words_of_the_command_line(run, files):
     assert "gallery FILE --add NAME PICTURE" in run("--identify", files[0])[2]
 
 
+@pytest.fixture
+def of_edge_free(path, monkeypatch):
+    with Gallery(path, "edge-free") as people:
+        for name, row in zip(("anna", "ann", "ben"), rows(3, size=256), strict=True):
+            people.add(name, row)
+
+    def plain(*arguments):
+        return cli.main(["gallery", str(path), *map(str, arguments)])
+
+    return plain
+
+
+def test_what_embeds_nothing_needs_no_model_s_name(of_edge_free, path, capsys, monkeypatch):
+    assert of_edge_free("--json") == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "edge-free"
+    for asked in (
+        ["--rename", "ben", "Benny"],
+        ["--merge", "anna", "ann"],
+        ["--export", path.with_suffix(".npz")],
+        ["--html", path.with_suffix(".html")],
+        ["--remove", "Benny"],
+    ):
+        assert of_edge_free(*asked) == 0, capsys.readouterr().err
+    monkeypatch.setattr(bundle, "shipped", lambda: ["edge-free"])  # as a product may have it
+    capsys.readouterr()
+    assert of_edge_free() == 0
+    assert capsys.readouterr().out.startswith("1 enrolled with 2 pictures, model edge-free\n")
+
+
+def test_the_right_model_in_the_box_is_named_as_an_option(of_edge_free, files, capsys):
+    for asked in (["--identify", files[0]], ["--add", "cleo", files[0]], ["--model", "edge"]):
+        assert of_edge_free(*asked) == 1
+        told = capsys.readouterr().err
+        assert "another model, 'edge-free'" in told
+        assert "; add --model edge-free, or enrol" in told
+
+
+def test_a_gallery_of_no_model_in_the_box_asks_for_its_bundle(run, files, path, capsys):
+    run("--add", "anna", files[0])
+    assert cli.main(["gallery", str(path)]) == 1
+    assert "; give that bundle as --model, or enrol" in capsys.readouterr().err
+
+
 def test_the_share_is_given_as_what_was_asked_for(run, files):
     run("--add", "anna", files[0])
     assert "meant so that about 1 % of strangers" in " ".join(
@@ -294,6 +341,12 @@ def test_the_page_never_takes_the_gallery_s_place(run, files, path):
     assert link.is_symlink()
     assert run("--html", "")[0] == 1
     assert run("--export", "")[0] == 2
+
+
+def test_a_page_is_not_printed(run, capsys, path):
+    with pytest.raises(SystemExit, match="2"):
+        run("--html", "-")
+    assert "- is no file: give a file's name" in capsys.readouterr().err
 
 
 def test_the_page_loads_the_pictures_that_it_shows(rated, monkeypatch):

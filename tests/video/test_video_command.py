@@ -223,7 +223,7 @@ def test_an_empty_gallery_is_said_to_be_empty(run, clip, mot, tmp_path, tiny):
     Gallery(people, model=tiny).close()
     code, _, err = run(clip(), "--boxes", mot(), "--mot", out, "--gallery", people)
     assert code == 1
-    assert err.startswith("error: ")
+    assert err.startswith(f"error: {people}: nobody is enrolled")
     assert not out.exists()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 
 def test_the_least_confidence(run, clip, mot, tmp_path):
     boxes_file = mot(extra="3,1,10,10,20,20,0.2\n")
@@ -40,6 +42,13 @@ def test_wrong_usage(run, clip, mot, tmp_path, concat_folder):
     assert code == 1  # nothing is wrong with the options: it is the model
     assert "no mean" in err
     assert not (tmp_path / "o.txt").exists()
+
+
+@pytest.mark.parametrize("option", ["--out", "--mot", "--json"])
+def test_nothing_is_written_to_standard_output(run, clip, mot, capsys, option):
+    with pytest.raises(SystemExit, match="2"):
+        run(clip(), "--boxes", mot(), option, "-")
+    assert f"argument {option}: - is no file: give a file's name" in capsys.readouterr().err
 
 
 def test_a_gallery_that_is_none_is_an_error_that_says_what_to_do(run, clip, mot, tmp_path):
