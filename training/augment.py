@@ -98,7 +98,7 @@ def augment(
     )
     x = novelty.backdrop(x, draw, settings.backdrop)
     if settings.scene:
-        assert scenes is not None  # the trainer has checked
+        assert scenes is not None  # `preflight` has checked
         x = novelty.elsewhere(x, draw, settings.scene, scenes)
     x, own = novelty.dye(x, draw, settings.dye)
     x = degrade.halve(x, draw, settings.coarse)
