@@ -146,7 +146,9 @@ def report(
             say(f"warning: {warning}")
         figures = run(**options)
         warnings = [] if warning is None else [warning]
-        text = files.dump({"machine": described, "warnings": warnings, "figures": figures})
+        models = {name: bundle.load(bundle.find(name)).version for name in bundle.shipped()}
+        kept = {"machine": described, "models": models, "warnings": warnings, "figures": figures}
+        text = files.dump(kept)
         print(text, end="")
         if path is not None:
             files.write(path, text)

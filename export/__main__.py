@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from reid_edge._command import finish
+from reid_edge._command import Parser, finish
 from reid_edge._text import visible
 from reid_edge.errors import DriverError, OptionError, PrecisionUnavailableError
 
@@ -35,7 +35,7 @@ examples:
 """
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     """Reports wrong usage as all other errors are reported."""
 
     def error(self, message: str) -> NoReturn:
@@ -48,7 +48,6 @@ def _parser() -> argparse.ArgumentParser:
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--weights",

@@ -100,19 +100,24 @@ def convert(
         described["gates"] = graphs.gates
         if graphs.gates:
             described["default_precision"] = model.default
-    return writing.write(out, graphs.files, described, str(weights), _copied_card(source, given))
+    card = _copied_card(source, given, bool(graphs.gates))
+    return writing.write(out, graphs.files, described, str(weights), card)
 
 
-def _copied_card(source: Source, name: str) -> bytes | None:
+def _copied_card(source: Source, name: str, has_gates: bool) -> bytes | None:
     """The card of the bundle that is read, and what it does not know of the new one."""
     read = source.bundle
     if source.card is None or read is None:
         return None
+    others = (
+        "is of other graphs than those here, whose accuracy is in bundle.json under `gates`"
+        if has_gates
+        else "is of graphs that are not here"
+    )
     notice = (
-        f"**Exported again: {name} {read.version}.** Below is the card of {read.name} "
+        f"{_card.EXPORTED} {name} {read.version}.** Below is the card of {read.name} "
         f"{read.version}. The FP32 graph, head, thresholds and licence are the same; what it says "
-        "of FP16 and INT8 is of other graphs than those here, whose accuracy is in bundle.json "
-        "under `gates`. Its links lead from where that model lies."
+        f"of FP16 and INT8 {others}. Its links lead from where that model lies."
     )
     return _card.noted(source.card, notice)
 

@@ -89,7 +89,8 @@ def write(
             _check(stage, where)
             for name in files:
                 os.replace(stage / name, out / name)
-            for name in _GRAPH_FILES - files.keys():  # of an older bundle
+            old = _GRAPH_FILES | ({_card.NAME} if _card.is_copy(out) else set())
+            for name in old - files.keys():  # of an older bundle
                 (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise ConversionError(f"{out}: cannot be written ({error.strerror or error})") from error
@@ -97,7 +98,8 @@ def write(
 
 
 def _keeps_other(path: Path, card: bytes) -> bool:
-    if not os.path.lexists(path):
+    """Whether a card that no export copied there stays; told unless it is this one."""
+    if not os.path.lexists(path) or _card.is_copy(path.parent):
         return False
     if _card.read(path.parent) != card:
         warnings.warn(

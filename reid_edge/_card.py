@@ -8,6 +8,8 @@ from ._files import read_regular
 from ._text import visible
 
 NAME = "README.md"
+EXPORTED = "**Exported again:"
+"""How the notice begins that the export puts above a card that it copies."""
 _MAX_BYTES = 1 << 20
 
 
@@ -21,6 +23,11 @@ def read(folder: Path) -> bytes | None:
         return None if path.is_symlink() else read_regular(path, _MAX_BYTES)
     except OSError:
         return None
+
+
+def is_copy(folder: Path) -> bool:
+    """Whether the card was copied by an export, which may replace it, rather than written there."""
+    return (read(folder) or b"").startswith(f"> {EXPORTED}".encode())
 
 
 def noted(card: bytes, notice: str) -> bytes:

@@ -186,8 +186,8 @@ class ReId:
             float32 (n,), the scores in 0...1.
 
         Raises:
-            EmbeddingError: wrong shapes or values; of rows that were made shorter, only zeros are
-                noticed here, and all in `score_grid`.
+            EmbeddingError: wrong shapes or values; of rows that are not of unit length, only zeros
+                and those that make a cosine beyond 1 are noticed here, and all in `score_grid`.
             EmptyInputError: no rows.
             LengthMismatchError: (n, d) against (m, d).
         """

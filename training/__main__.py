@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reid_edge._command import finish
+from reid_edge._command import Parser, finish
 from reid_edge.datasets import Sample
 from reid_edge.errors import MissingDependencyError
 
@@ -188,7 +188,7 @@ def _publish(arguments: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser = Parser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="STEP")
 
     prepare = commands.add_parser("prepare", help="decode pictures and run the teacher, once")

@@ -197,6 +197,6 @@ def _notice(old: Bundle, version: str, section: dict[str, Any]) -> str:
             "",
             f"**Below is the card of {old.name} {old.version}**, of which this is a copy with the "
             "same graphs and licence: the scores, thresholds and calibration errors in its tables "
-            "are of the uncalibrated model. Its links lead from where that model lies.",
+            "are of the model before this calibration. Its links lead from where that model lies.",
         ]
     )

@@ -128,12 +128,13 @@ def _opened(path: Path, model: str | None) -> Gallery:
 
 
 def check_exists(path: Path) -> None:
-    """Refuse a gallery that is not there: opening it would make a new one, which knows nobody.
+    """Refuse a gallery that is not there, or empty: opening it would make one that knows nobody.
 
     Raises:
         GalleryFileError: there is no such file; it says how to make one.
     """
-    if not os.path.exists(path):  # without an error of its own
+    # Without errors of their own: opening tells what is wrong with the path.
+    if not os.path.exists(path) or (os.path.isfile(path) and not os.path.getsize(path)):
         raise GalleryFileError(
             f"{path}: there is no such gallery; make one first: "
             "python -m reid_edge gallery FILE --add NAME PICTURE ..."

@@ -89,6 +89,9 @@ def test_figures_are_printed_and_kept(monkeypatch, tmp_path, capsys):
     assert kept == json.loads(capsys.readouterr().out)
     assert kept["figures"] == {"size": 7}
     assert kept["machine"]["python"]
+    assert kept["models"] == {
+        name: bundle.load(bundle.find(name)).version for name in bundle.shipped()
+    }
 
 
 def test_the_usage_shows_how_it_is_run(monkeypatch, capsys):

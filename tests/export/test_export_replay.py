@@ -138,6 +138,26 @@ def test_a_readme_that_is_there_is_not_replaced_by_a_card(copy, tmp_path):
     convert(copy, out, force=True)  # the same card again: nothing to warn of
 
 
+def test_a_card_that_an_export_copied_gives_way_to_the_next_model_s(copy, tmp_path):
+    card, out = copy / "README.md", tmp_path / "out"
+    card.write_text("free to ship")
+    convert(copy, out)
+    card.write_text("for research only")
+    convert(copy, out, force=True)
+    assert (out / "README.md").read_text().endswith("\n\nfor research only")
+    card.unlink()  # a model without one
+    convert(copy, out, force=True)
+    assert not (out / "README.md").exists()
+
+
+def test_the_notice_says_which_graphs_are_not_there(copy, crops, tmp_path):
+    (copy / "README.md").write_text("the card")
+    convert(copy, tmp_path / "plain")
+    assert "is of graphs that are not here" in (tmp_path / "plain" / "README.md").read_text()
+    convert(copy, tmp_path / "half", wish=Wish(("fp16",), gate=str(crops)))
+    assert "in bundle.json under `gates`" in (tmp_path / "half" / "README.md").read_text()
+
+
 @pytest.mark.parametrize("kind", ["link", "pipe", "large"])
 def test_a_card_that_is_no_small_file_is_left_out(copy, tmp_path, kind):
     card = copy / "README.md"

@@ -4,7 +4,7 @@ import _tiny
 import gallery_files
 import pytest
 
-from reid_edge import Gallery, ReId
+from reid_edge import Gallery, ReId, cli
 from reid_edge.gallery.store import Store
 
 FAR = {
@@ -52,3 +52,21 @@ def enrolled(path):
     gallery_files.put(store, "anna", gallery_files.rows(3), "door", 1.0)
     store.close()
     return path
+
+
+@pytest.fixture
+def run(path, rated_folder, capsys, monkeypatch):
+    """Run the command on one gallery: its arguments -> exit code, output, errors."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run(*arguments, file=path):
+        code = cli.main(["gallery", str(file), *map(str, arguments), "--model", str(rated_folder)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def files(picture_file):
+    return [picture_file(f"{seed}.png", _tiny.picture(seed)) for seed in range(4)]

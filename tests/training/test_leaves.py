@@ -42,6 +42,12 @@ def test_what_cannot_be_written_is_an_error(tmp_path, capsys):
     assert read_image(tmp_path / "00000.png").shape == (256, 256, 3)
 
 
+def test_options_are_not_abbreviated(tmp_path):
+    with pytest.raises(SystemExit, match="2"):
+        main(["leaves", "--out", str(tmp_path / "out"), "--cou", "1"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_there_stays(tmp_path):
     (tmp_path / "00000.png").write_bytes(b"mine")
     leaves.write(tmp_path, 2)

@@ -29,7 +29,7 @@ def test_wrong_usage(run, clip, mot, tmp_path, concat_folder):
         assert code == 2
         assert says in err
     people = tmp_path / "people.db"
-    people.touch()
+    people.write_bytes(b"a gallery")
     for end in ("-wal", "-shm", "-journal"):  # SQLite's own, in which the newest people may be
         arguments = ("--json", f"{people}{end}", "--gallery", people)
         code, _, err = run(video, "--boxes", truth, *arguments)
