@@ -14,6 +14,9 @@ from torch.nn import functional
 NAMES = ("embedding", "similarity", "identity", "triplet", "circle")
 """What a recipe's `weights` may hold; what it leaves out has no weight."""
 
+OF_TEACHER = ("embedding", "similarity")
+"""Those that compare the student with its teacher."""
+
 
 def embedding_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean of 1 - cosine between the student's and the teacher's embedding of the same view."""

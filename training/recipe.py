@@ -18,8 +18,9 @@ class Stage:
     """A stretch of training at one input size, with its own warm-up and cosine decay.
 
     Its teacher either saw each picture's fixed views beforehand ("prepared") or sees the very
-    pictures that the student does ("loop").  Where it has an augmentation, loss weights, an
-    averaging or a number of identities of its own, they stand in the place of the recipe's.
+    pictures that the student does ("loop"), or there is none ("none") and labels alone are learnt
+    from.  Where it has an augmentation, loss weights, an averaging or a number of identities of
+    its own, they stand in the place of the recipe's.
     """
 
     height: int
@@ -37,8 +38,10 @@ class Stage:
     """How often a batch that the loop's teacher answered is learnt from, on average (`echo`)."""
 
     def __post_init__(self) -> None:
-        if self.teacher not in ("prepared", "loop"):
-            raise ValueError(f"a stage's teacher is 'prepared' or 'loop', not {self.teacher!r}")
+        if self.teacher not in ("prepared", "loop", "none"):
+            raise ValueError(
+                f"a stage's teacher is 'prepared', 'loop' or 'none', not {self.teacher!r}"
+            )
         if not isinstance(self.echo, int) or self.echo < 1:
             raise ValueError(f"a stage's echo is a whole number from 1 on, not {self.echo!r}")
         if self.echo > 1 and self.teacher != "loop":
@@ -81,6 +84,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         _check_weights(self.weights)
+        for stage in self.stages:
+            asked = [name for name in losses.OF_TEACHER if self.weights_of(stage).get(name)]
+            if stage.teacher == "none" and asked:
+                raise ValueError(f"a stage without a teacher cannot weigh {', '.join(asked)}")
 
     @classmethod
     def load(cls, path: Path) -> Recipe:
@@ -110,6 +117,10 @@ class Recipe:
     def augmentation_of(self, stage: Stage) -> Augmentation:
         """A stage's own augmentation, or the recipe's."""
         return stage.augmentation or self.augmentation
+
+    def weights_of(self, stage: Stage) -> dict[str, float]:
+        """A stage's own weights of the losses, or the recipe's."""
+        return self.weights if stage.weights is None else stage.weights
 
     @property
     def steps(self) -> int:

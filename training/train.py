@@ -30,13 +30,12 @@ from .sets import Batches, PreparedSet
 from .teacher import SIZE, Teacher
 
 CHECKPOINT_EVERY = 250
-VALIDATE_EVERY = 1000
 
 _WHOLE = np.array([0, 0, 1, 1], np.float32)
 
 # Rows of the set; their pictures, whether each shows its person alone and in their own clothes,
-# and the teacher's answers.
-_Batch = tuple[NDArray[np.int64], Tensor, Tensor, Tensor]
+# and the teacher's answers, if there is one.
+_Batch = tuple[NDArray[np.int64], Tensor, Tensor, Tensor | None]
 
 
 class Trainer:
@@ -59,6 +58,8 @@ class Trainer:
         torch.backends.cudnn.benchmark = on_gpu  # there are few sizes
         # Numbers are read off a GPU now and then only: it would stand still meanwhile.
         self.read_every = 20 if on_gpu else 1
+        # A CPU takes a quarter of an hour for as many steps as a GPU takes in half a minute.
+        self.validate_every = 1000 if on_gpu else 250
         self.student = build(recipe.architecture).to(self.device)
         self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._run: Callable[[Tensor], Tensor] = self.student
@@ -175,7 +176,7 @@ class Trainer:
         preflight.check(self.recipe, ahead, self.data, self.teacher is not None)
 
     def _is_read(self) -> bool:
-        every = (self.read_every, VALIDATE_EVERY, CHECKPOINT_EVERY, self.recipe.steps)
+        every = (self.read_every, self.validate_every, CHECKPOINT_EVERY, self.recipe.steps)
         return any(self.step % steps == 0 for steps in every)
 
     def _read(self, parts: dict[str, Tensor]) -> dict[str, float]:
@@ -221,17 +222,17 @@ class Trainer:
         with autocast(self.device):
             raw = self._run(x)
         embeddings = functional.normalize(raw.float())
-        parts = {
-            "embedding": losses.embedding_distance(self.heads(embeddings), teacher),
-            "similarity": losses.similarity_distance(embeddings, teacher),
-        }
+        parts = {}
+        if teacher is not None:
+            parts["embedding"] = losses.embedding_distance(self.heads(embeddings), teacher)
+            parts["similarity"] = losses.similarity_distance(embeddings, teacher)
         # Who it is can be asked only where one person is seen.
         alone = np.flatnonzero(own.numpy())
         embeddings = embeddings[self._place(alone)]
         labels = self._place(self.data.labels[rows, 0][alone].astype(np.int64))
         parts["identity"], accuracy = self.classifier(embeddings, labels)
         parts["triplet"] = losses.batch_hard_triplet(embeddings, labels)
-        weights = self.recipe.weights if stage.weights is None else stage.weights
+        weights = self.recipe.weights_of(stage)
         if weights.get("circle"):
             parts["circle"] = losses.circle(embeddings, labels)
         weighed = [weights.get(name, 0.0) * part for name, part in parts.items()]
@@ -263,7 +264,7 @@ class Trainer:
 
     def _views(
         self, stage: Stage, rows: NDArray[np.int64], chosen: NDArray[np.int64]
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Augmented pictures, whether each is its own person as they are, the teacher's answers."""
         settings = self.recipe.augmentation_of(stage)
         picked = self.images(stage)[self._place(rows)]
@@ -274,14 +275,16 @@ class Trainer:
             boxes = self.data.boxes[rows, chosen].to(self.device)
             pictures, own = augment(picked, boxes, mirrored, settings, self.generator, scenes)
             return pictures, own, self.data.teacher[rows, chosen].float().to(self.device)
-        assert self.teacher is not None
         whole = self._place(np.tile(_WHOLE, (len(rows), 1)))
         pictures, own = augment(picked, whole, mirrored, settings, self.generator, scenes)
+        if stage.teacher == "none":
+            return pictures, own, None
+        assert self.teacher is not None  # `preflight` has checked
         return pictures, own, self.teacher(pictures)
 
     def _bookkeeping(self, parts: dict[str, float]) -> None:
         finished = self.step == self.recipe.steps
-        if self.step % VALIDATE_EVERY == 0 or finished:
+        if self.step % self.validate_every == 0 or finished:
             stage = self.recipe.stages[self.recipe.stage_of(self.step - 1)[0]]
             found = self.validate(self.held_out, stage.height, stage.width)
             self.history.append(

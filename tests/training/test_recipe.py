@@ -46,6 +46,14 @@ def test_a_stage_may_have_an_augmentation_and_a_teacher_of_its_own():
         Stage.from_json({**values, "teacher": "absent"})
 
 
+def test_nobody_is_compared_with_a_teacher_that_is_not_there(recipe):
+    stage = replace(recipe.stages[1], teacher="none")
+    with pytest.raises(ValueError, match="without a teacher cannot weigh embedding, similarity"):
+        replace(recipe, stages=(recipe.stages[0], stage))
+    stage = replace(stage, weights={"embedding": 0.0, "circle": 0.1})
+    assert replace(recipe, stages=(stage,)).weights_of(stage) == stage.weights
+
+
 def test_an_unknown_field_is_refused(tmp_path):
     values = json.loads(SHIPPED[0].read_text())
     path = tmp_path / "recipe.json"

@@ -111,6 +111,23 @@ def test_training_lowers_the_distance_to_the_teacher(recipe, prepared, tmp_path)
     assert np.mean(distances[-5:]) < np.mean(distances[:5]) - 0.15, distances
 
 
+def test_a_stage_without_a_teacher_learns_who_people_are(recipe, prepared, tmp_path):
+    stage = replace(recipe.stages[0], steps=40, rate=0.003, final_rate=0.001, teacher="none")
+    calm = Augmentation(brightness=0, contrast=0, saturation=0, tint=0, erase=0)
+    weights = {"circle": 0.1, "triplet": 0.5}
+    recipe = replace(recipe, stages=(stage,), weights=weights, augmentation=calm)
+    data, held_out = (PreparedSet.open(prepared / name) for name in ("train", "held_out"))
+    # Nothing of a teacher is there, neither answers nor one to ask.
+    run = Trainer(recipe, replace(data, teacher=None), held_out, tmp_path)
+    run.check()
+    losses = []
+    for run.step in range(stage.steps):
+        parts = run.train_step()
+        assert parts.keys() == {"identity", "triplet", "circle"}
+        losses.append(float(parts["circle"]))
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5]), losses
+
+
 @pytest.fixture
 def loop(recipe):
     """The recipe with its teacher in the loop, on strongly changed and mixed pictures."""
