@@ -98,13 +98,14 @@ def test_the_readme_shows_what_its_first_command_prints():
         assert float(quoted) == pytest.approx(score, abs=2e-3)  # shown in INT8
 
 
-def test_edge_free_tells_the_samples_apart_by_its_own_threshold_only():
-    """As the README warns."""
+def test_edge_free_tells_the_samples_apart_too():
     reid = ReId("edge-free", precision="fp32")
-    anna, ben = (
-        read_image(README.parent / "samples" / f"{name}_1.jpg") for name in ("anna", "ben")
+    anna, again, ben = (
+        read_image(README.parent / "samples" / f"{name}.jpg")
+        for name in ("anna_1", "anna_2", "ben_1")
     )
-    assert 0.5 < reid.predict(anna, ben)[0] < reid.info()["thresholds"]["far_1e-2"]
+    same, different = reid.predict(anna, [again, ben])
+    assert different < 0.5 < reid.info()["thresholds"]["far_1e-2"] < same
 
 
 def test_the_docs_quote_the_distances_for_trackers():
