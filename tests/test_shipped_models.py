@@ -116,7 +116,16 @@ def test_the_docs_quote_the_distances_for_trackers():
         for name, found in bundle.load(bundle.find("edge")).thresholds.items()
     }
     for label, score in scores.items():
-        assert f"\n| {label} | {cosine_distance(reid, score):.2f} |\n" in table
+        assert re.search(
+            rf"\n\| {re.escape(label)}.* \| {cosine_distance(reid, score):.2f} \|\n", table
+        )
+    usual = []
+    for distance in (0.2, 0.25):  # of StrongSORT and DeepSORT, of BoT-SORT
+        a, b = np.eye(2, 256, dtype=np.float32)
+        cosine = 1 - distance
+        b = cosine * a + np.sqrt(1 - cosine**2) * b
+        usual.append(f"{reid.score(a, b)[0]:.5f}")
+    assert " and ".join(usual) in " ".join(table.split())
 
 
 def test_the_default_model_is_in_the_box():

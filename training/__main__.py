@@ -15,6 +15,7 @@ from reid_edge.errors import MissingDependencyError
 from . import sources
 
 if TYPE_CHECKING:
+    from .recipe import Recipe
     from .train import Trainer
 
 _HERE = Path(__file__).parent
@@ -83,16 +84,24 @@ def _splits(arguments: argparse.Namespace) -> dict[str, dict[str, list[Sample]]]
     return sources.splits(arguments.market1501, arguments.cuhk03, arguments.synthetic)
 
 
+def _recipe(path: Path) -> Recipe:
+    from .recipe import Recipe
+
+    try:
+        return Recipe.load(path)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise SystemExit(f"{path} is no recipe: {error}") from None
+
+
 def _trainer(arguments: argparse.Namespace) -> Trainer:
     from . import memory
     from .arithmetic import best_device
-    from .recipe import Recipe
     from .sets import PreparedSet
     from .teacher import open_teachers
     from .train import Trainer
 
     memory.keep_freed()
-    recipe = Recipe.load(arguments.recipe).scaled(arguments.scale)
+    recipe = _recipe(arguments.recipe).scaled(arguments.scale)
     if arguments.teacher and len(arguments.teacher) != recipe.teachers:
         raise SystemExit(f"this recipe has {recipe.teachers} teacher(s): name as many --teacher")
     device = best_device()
@@ -147,10 +156,9 @@ def _soup(arguments: argparse.Namespace) -> None:
 def _validate(arguments: argparse.Namespace) -> None:
     from . import validation
     from .arithmetic import best_device
-    from .recipe import Recipe
     from .sets import PreparedSet
 
-    recipe = Recipe.load(arguments.recipe)
+    recipe = _recipe(arguments.recipe)
     unseen = PreparedSet.open(arguments.data / "train").of(arguments.source, arguments.people)
     device = best_device()
     checkpoint = arguments.run_folder / "checkpoint.pt"

@@ -58,6 +58,10 @@ class Augmentation:
     scene: float = 0.0  # probability of a scene's surroundings; needs `prepare --scenes`
 
 
+STRANGERS = ("mixup", "cutmix", "dye")
+"""Those behind which a picture no longer shows its own person alone and in their own clothes."""
+
+
 def normalise(pictures: Tensor) -> Tensor:
     """0...255 RGB (n, 3, h, w) to zero mean and unit variance, channels last."""
     mean = constant(MEAN, pictures.device).view(1, 3, 1, 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import losses
-from .augment import Augmentation
+from .augment import STRANGERS, Augmentation
 from .model import Architecture
 
 
@@ -84,10 +84,20 @@ class Recipe:
 
     def __post_init__(self) -> None:
         _check_weights(self.weights)
-        for stage in self.stages:
-            asked = [name for name in losses.OF_TEACHER if self.weights_of(stage).get(name)]
-            if stage.teacher == "none" and asked:
-                raise ValueError(f"a stage without a teacher cannot weigh {', '.join(asked)}")
+        for number, stage in enumerate(self.stages, 1):
+            if stage.teacher == "none":
+                self._check_teaching_itself(number, stage)
+
+    def _check_teaching_itself(self, number: int, stage: Stage) -> None:
+        asked = [name for name in losses.OF_TEACHER if self.weights_of(stage).get(name)]
+        if asked:
+            raise ValueError(f"stage {number} has no teacher and cannot weigh {', '.join(asked)}")
+        augmentation = self.augmentation_of(stage)
+        changed = [name for name in STRANGERS if getattr(augmentation, name)]
+        if changed:
+            raise ValueError(
+                f"stage {number} has no teacher: nothing is learnt from {', '.join(changed)}"
+            )
 
     @classmethod
     def load(cls, path: Path) -> Recipe:

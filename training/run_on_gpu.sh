@@ -4,7 +4,7 @@
 #
 #     training/run_on_gpu.sh PACKED TEACHER.xml OUT
 #
-# Paths are taken from the checkout.  PACKED holds the unpacked parts of `python -m training pack`.
+# Paths are taken from the checkout; TEACHER.xml is none for a recipe that asks nobody.  PACKED holds the unpacked parts of `python -m training pack`.
 # From the environment: RECIPE (densenet121.json), SCALE (of the recipe's steps; the same in each
 # call), STOP_AFTER (seconds, then resume later), TRAIN_OPTIONS (such as --compile, or --start
 # WEIGHTS --stage N).
@@ -16,7 +16,8 @@ if (($# != 3)); then
 fi
 packed=$1 teacher=$2 out=$3
 options=(--recipe "${RECIPE:-training/recipes/densenet121.json}" --data "$out/data"
-    --teacher "$teacher" --scale "${SCALE:-1}")
+    --scale "${SCALE:-1}")
+[[ $teacher == none ]] || options+=(--teacher "$teacher")
 read -ra more <<<"${TRAIN_OPTIONS:-}"
 
 python3 -m training prepare --packed "$packed" --out "$out/data"

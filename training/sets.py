@@ -22,7 +22,7 @@ class PreparedSet:
     images: NDArray[np.uint8]
     boxes: Tensor
     teacher: Tensor | None
-    """None if it was prepared for stages with the teacher in the loop only."""
+    """None if it was prepared for stages that need no prepared answers."""
     labels: NDArray[np.int32]
     sources: list[str]
     pids: NDArray[np.int64]

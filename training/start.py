@@ -35,13 +35,14 @@ def start(trainer: Trainer, weights: Path, stage: int) -> None:
         ConversionError: the file is not what `publish` writes, or its values are not finite.
         ArchitectureMismatchError: it lacks a tensor of its network, or has one too many.
         SystemExit: there is no such stage, the recipe is for an architecture that the file's
-            neither is nor can grow into, it has heads into its teachers' spaces, or the stages
-            still to come lack their teacher.
+            neither is nor can grow into, it has heads into its teachers' spaces and a teacher still
+            to come, or the stages still to come lack their teacher.
     """
     stages = trainer.recipe.stages
     if not 1 <= stage <= len(stages):
         raise SystemExit(f"this recipe has the stages 1 to {len(stages)}, not {stage}")
-    if next(trainer.heads.parameters(), None) is not None:
+    asked = any(later.teacher != "none" for later in stages[stage - 1 :])
+    if asked and next(trainer.heads.parameters(), None) is not None:
         raise SystemExit(
             "this recipe's student learns through heads that are not published: go on from its "
             "checkpoint, or from what `python -m training light` makes of it"

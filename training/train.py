@@ -58,7 +58,7 @@ class Trainer:
         torch.backends.cudnn.benchmark = on_gpu  # there are few sizes
         # Numbers are read off a GPU now and then only: it would stand still meanwhile.
         self.read_every = 20 if on_gpu else 1
-        # A CPU takes a quarter of an hour for as many steps as a GPU takes in half a minute.
+        # A thousand steps at full size are a minute of a GPU and most of an hour of two cores.
         self.validate_every = 1000 if on_gpu else 250
         self.student = build(recipe.architecture).to(self.device)
         self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -228,13 +228,16 @@ class Trainer:
             parts["similarity"] = losses.similarity_distance(embeddings, teacher)
         # Who it is can be asked only where one person is seen.
         alone = np.flatnonzero(own.numpy())
-        embeddings = embeddings[self._place(alone)]
-        labels = self._place(self.data.labels[rows, 0][alone].astype(np.int64))
-        parts["identity"], accuracy = self.classifier(embeddings, labels)
-        parts["triplet"] = losses.batch_hard_triplet(embeddings, labels)
         weights = self.recipe.weights_of(stage)
-        if weights.get("circle"):
-            parts["circle"] = losses.circle(embeddings, labels)
+        if len(alone):
+            embeddings = embeddings[self._place(alone)]
+            labels = self._place(self.data.labels[rows, 0][alone].astype(np.int64))
+            parts["identity"], accuracy = self.classifier(embeddings, labels)
+            # A running mean: a single batch says little.
+            self.accuracy.lerp_(accuracy, 0.01)
+            parts["triplet"] = losses.batch_hard_triplet(embeddings, labels)
+            if weights.get("circle"):
+                parts["circle"] = losses.circle(embeddings, labels)
         weighed = [weights.get(name, 0.0) * part for name, part in parts.items()]
         total = torch.stack(weighed).sum()
         self.optimiser.zero_grad(set_to_none=True)
@@ -242,8 +245,6 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
         self.optimiser.step()
         self._averaging.update(stage.averaging or self.recipe.averaging)
-        # A running mean: a single batch says little.
-        self.accuracy.lerp_(accuracy, 0.01)
         return {name: part.detach() for name, part in parts.items()}
 
     def _place(self, values: NDArray[Any]) -> Tensor:

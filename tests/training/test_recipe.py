@@ -48,10 +48,18 @@ def test_a_stage_may_have_an_augmentation_and_a_teacher_of_its_own():
 
 def test_nobody_is_compared_with_a_teacher_that_is_not_there(recipe):
     stage = replace(recipe.stages[1], teacher="none")
-    with pytest.raises(ValueError, match="without a teacher cannot weigh embedding, similarity"):
+    with pytest.raises(ValueError, match="stage 2 has no teacher and cannot weigh embedding, sim"):
         replace(recipe, stages=(recipe.stages[0], stage))
     stage = replace(stage, weights={"embedding": 0.0, "circle": 0.1})
     assert replace(recipe, stages=(stage,)).weights_of(stage) == stage.weights
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix", "dye"])
+def test_without_a_teacher_nothing_is_learnt_from_strangers(recipe, name):
+    stage = replace(recipe.stages[1], teacher="none", weights={"triplet": 1.0})
+    changed = replace(recipe.augmentation, **{name: 0.1})
+    with pytest.raises(ValueError, match=f"stage 2 has no teacher: nothing .* {name}"):
+        replace(recipe, stages=(recipe.stages[0], replace(stage, augmentation=changed)))
 
 
 def test_an_unknown_field_is_refused(tmp_path):

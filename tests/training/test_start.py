@@ -98,6 +98,18 @@ def test_only_stages_to_come_need_their_teacher(recipe, prepared, tmp_path, firs
     run.check()
 
 
+def test_without_a_teacher_to_come_heads_are_not_missed(recipe, prepared, tmp_path, published_file):
+    headed = replace(recipe, architecture=replace(recipe.architecture, embedding=128))
+    before = trainer(headed, prepared, tmp_path / "first")
+    path = tmp_path / "narrow.safetensors"
+    published_file(published(before.average.state_dict()), headed.architecture.to_json(), path)
+    last = replace(recipe.stages[1], teacher="none", weights={"circle": 0.1})
+    run = trainer(replace(headed, stages=(headed.stages[0], last)), prepared, tmp_path / "second")
+    start(run, path, stage=2)
+    run.run()
+    assert run.step == 8
+
+
 def test_what_cannot_be_started_from_is_refused(recipe, prepared, tmp_path, first):
     run = trainer(recipe, prepared, tmp_path / "second")
     for stage in (0, 3):

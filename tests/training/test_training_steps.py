@@ -43,6 +43,22 @@ def test_validating_without_a_run_says_what_to_do(recipe, prepared, tmp_path):
         main(arguments("validate", tmp_path, prepared, *more))
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({"stages": None}, "NoneType"), ({"teachers": 1, "sead": 3}, "sead"), (None, "No such file")],
+)
+def test_what_is_no_recipe_is_refused_in_one_line(recipe, prepared, tmp_path, change, told):
+    path = tmp_path / "recipe.json"
+    values = json.loads(path.read_text())
+    if change is None:
+        path.unlink()
+    else:
+        path.write_text(json.dumps(values | change))
+    asked = ["--recipe", str(path), "--data", str(prepared)]
+    with pytest.raises(SystemExit, match=f"recipe.json is no recipe: .*{told}"):
+        main(["train", *asked, "--out", str(tmp_path / "out")])
+
+
 def test_keeping_freed_memory_harms_nothing():
     memory.keep_freed()
     assert torch.ones(1 << 22).sum() == 1 << 22
