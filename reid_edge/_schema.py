@@ -89,6 +89,13 @@ class Reader:
             raise self._refuse(name, f"a list of {count} finite numbers")
         return [float(item) for item in value]
 
+    def items(self, name: str) -> list[Any]:
+        """A list of one value or more."""
+        value = self._take(name)
+        if not isinstance(value, list) or not value:
+            raise self._refuse(name, "a list of one value or more")
+        return value
+
     def section(self, name: str) -> Reader:
         """An object."""
         return Reader(self._take(name), f"{self.where}: {name}")

@@ -23,6 +23,7 @@ def test_right_values_come_back():
     assert read.integer("whole", 7, 7) == 7
     assert (read.number("share"), type(read.number("share"))) == (1.0, float)
     assert read.numbers("many", 2) == [1.0, 2.5]
+    assert read.items("many") == [1, 2.5]
 
 
 def test_sections_say_where_they_stand():
@@ -49,6 +50,7 @@ WRONG = {
     "text": [None, "", 5, [], {}, "x" * 2001],
     "sha256": [None, "", "0F" * 32, "0f" * 31, "0f" * 33, "0f" * 32 + "\n", 5],
     "boolean": [None, 0, 1, "true", []],
+    "items": [None, [], {}, "ab", 5],
     "number": [None, True, "1", float("nan"), float("inf"), 1e31, 10**4000, []],
 }
 
@@ -86,7 +88,7 @@ def test_choices_are_listed(value):
         reader(field=value).choice("field", ("a", "b"))
 
 
-@pytest.mark.parametrize("method", ["text", "sha256", "boolean", "number", "section"])
+@pytest.mark.parametrize("method", ["text", "sha256", "boolean", "number", "items", "section"])
 def test_a_missing_field_is_named(method):
     with pytest.raises(BundleSchemaError, match=r"^file: the field 'field' is missing$"):
         getattr(reader(), method)("field")

@@ -89,8 +89,10 @@ def _recipe(path: Path) -> Recipe:
 
     try:
         return Recipe.load(path)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise SystemExit(f"{path} is no recipe: {error}") from None
+    except OSError as error:
+        raise SystemExit(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise SystemExit(f"{path}: {error}") from None
 
 
 def _trainer(arguments: argparse.Namespace) -> Trainer:
@@ -101,16 +103,20 @@ def _trainer(arguments: argparse.Namespace) -> Trainer:
     from .train import Trainer
 
     memory.keep_freed()
+    if not arguments.scale > 0:
+        raise SystemExit(f"--scale is a number above 0, not {arguments.scale:g}")
     recipe = _recipe(arguments.recipe).scaled(arguments.scale)
     if arguments.teacher and len(arguments.teacher) != recipe.teachers:
         raise SystemExit(f"this recipe has {recipe.teachers} teacher(s): name as many --teacher")
-    device = best_device()
+    device, teacher = best_device(), None
+    if arguments.teacher and any(stage.teacher == "loop" for stage in recipe.stages):
+        teacher = open_teachers(arguments.teacher, device, arguments.compile)
     return Trainer(
         recipe,
         PreparedSet.open(arguments.data / "train"),
         PreparedSet.open(arguments.data / "held_out"),
         arguments.out,
-        open_teachers(arguments.teacher, device, arguments.compile) if arguments.teacher else None,
+        teacher,
         arguments.compile,
     )
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import losses
+from . import losses, recipe_file
 from .augment import STRANGERS, Augmentation
 from .model import Architecture
+from .recipe_file import TEACHERS
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,8 @@ class Stage:
     """How often a batch that the loop's teacher answered is learnt from, on average (`echo`)."""
 
     def __post_init__(self) -> None:
-        if self.teacher not in ("prepared", "loop", "none"):
-            raise ValueError(
-                f"a stage's teacher is 'prepared', 'loop' or 'none', not {self.teacher!r}"
-            )
+        if self.teacher not in TEACHERS:
+            raise ValueError(f"a stage's teacher is {', '.join(TEACHERS)}, not {self.teacher!r}")
         if not isinstance(self.echo, int) or self.echo < 1:
             raise ValueError(f"a stage's echo is a whole number from 1 on, not {self.echo!r}")
         if self.echo > 1 and self.teacher != "loop":
@@ -101,8 +99,13 @@ class Recipe:
 
     @classmethod
     def load(cls, path: Path) -> Recipe:
-        """Read a recipe; an unknown or missing field is an error."""
-        values: dict[str, Any] = json.loads(path.read_text())
+        """Read a recipe.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is no JSON, or a field is missing, unknown, or wrong.
+        """
+        values = recipe_file.read(path)
         return cls(
             **{
                 **values,

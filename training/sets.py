@@ -85,11 +85,22 @@ class Batches:
 
     A source is drawn first, by its share; then an identity of it, evenly; then its pictures,
     spread over as many cameras as there are.
+
+    Raises:
+        SystemExit: a source with a share is not among the data.
     """
 
     def __init__(
         self, data: PreparedSet, shares: dict[str, float], identities: int, pictures: int, seed: int
     ) -> None:
+        absent = sorted(
+            name for name, share in shares.items() if share and name not in data.sources
+        )
+        if absent:
+            raise SystemExit(
+                f"this recipe draws from {', '.join(absent)}, which these data lack: name the "
+                f"pictures in `python -m training prepare` (there: {', '.join(data.sources)})"
+            )
         self.rng = np.random.default_rng(seed)
         self._identities, self._pictures = identities, pictures
         weights = np.array([shares.get(name, 0.0) for name in data.sources])

@@ -100,7 +100,12 @@ def openvino_teacher(path: Path, batch: int = 32) -> Teacher:
     """
     openvino = _openvino_import.load()
     core = openvino.Core()
-    model = core.read_model(path)
+    try:
+        model = core.read_model(path)
+    except RuntimeError:
+        raise ConversionError(
+            f"{path}: no OpenVINO network can be read here; name its .xml, beside its .bin"
+        ) from None
     model.reshape([batch, 3, HEIGHT, WIDTH])
     compiled = core.compile_model(
         model, "CPU", {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "THROUGHPUT"}

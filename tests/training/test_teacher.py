@@ -6,6 +6,7 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 import openvino as ov
 from openvino import opset8 as ops
 
+from reid_edge.errors import ConversionError
 from training.teacher import HEIGHT, WIDTH, openvino_teacher
 
 
@@ -29,3 +30,10 @@ def test_any_number_of_pictures_in_order_as_bgr_and_unit_norm(path, count):
     assert found.dtype == torch.float32
     expected = torch.nn.functional.normalize(colours.flip(1).repeat(1, 86)[:, :256])
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-3)  # BF16
+
+
+def test_what_is_no_network_is_refused_in_one_line(tmp_path):
+    (tmp_path / "other.xml").write_text("# no network")
+    for name in ("absent.xml", "other.xml"):
+        with pytest.raises(ConversionError, match=f"{name}: no OpenVINO network can be read"):
+            openvino_teacher(tmp_path / name)

@@ -43,20 +43,27 @@ def test_validating_without_a_run_says_what_to_do(recipe, prepared, tmp_path):
         main(arguments("validate", tmp_path, prepared, *more))
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [({"stages": None}, "NoneType"), ({"teachers": 1, "sead": 3}, "sead"), (None, "No such file")],
-)
-def test_what_is_no_recipe_is_refused_in_one_line(recipe, prepared, tmp_path, change, told):
+def test_what_is_no_recipe_is_refused_in_one_line(recipe, prepared, tmp_path):
     path = tmp_path / "recipe.json"
+    asked = ["train", "--recipe", str(path), "--data", str(prepared), "--out", str(tmp_path)]
+    with pytest.raises(SystemExit, match=r"--scale is a number above 0, not -1"):
+        main([*asked, "--scale", "-1"])
     values = json.loads(path.read_text())
-    if change is None:
-        path.unlink()
-    else:
-        path.write_text(json.dumps(values | change))
-    asked = ["--recipe", str(path), "--data", str(prepared)]
-    with pytest.raises(SystemExit, match=f"recipe.json is no recipe: .*{told}"):
-        main(["train", *asked, "--out", str(tmp_path / "out")])
+    path.write_text(json.dumps(values | {"sources": {"market1501": 0.5, "cuhk03": 0.5}}))
+    with pytest.raises(SystemExit, match="draws from cuhk03, which these data lack"):
+        main(asked)
+    path.write_text("{")
+    with pytest.raises(SystemExit, match=r"recipe\.json: Expecting"):
+        main(asked)
+    path.unlink()
+    with pytest.raises(SystemExit, match=r"recipe\.json: No such file"):
+        main(asked)
+
+
+def test_a_needless_teacher_is_not_opened(recipe, prepared, tmp_path):
+    asked = ["train", "--recipe", str(tmp_path / "recipe.json"), "--data", str(prepared)]
+    asked += ["--out", str(tmp_path / "out"), "--teacher", "absent.xml"]
+    assert main([*asked, "--stop-after", "0"]) == 0
 
 
 def test_keeping_freed_memory_harms_nothing():
