@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,7 +104,7 @@ def _trainer(arguments: argparse.Namespace) -> Trainer:
     from .train import Trainer
 
     memory.keep_freed()
-    if not arguments.scale > 0:
+    if not 0 < arguments.scale < math.inf:
         raise SystemExit(f"--scale is a number above 0, not {arguments.scale:g}")
     recipe = _recipe(arguments.recipe).scaled(arguments.scale)
     if arguments.teacher and len(arguments.teacher) != recipe.teachers:

@@ -51,7 +51,7 @@ class Stage:
     def from_json(cls, values: dict[str, Any]) -> Stage:
         """A stage of a recipe file."""
         own = values.get("augmentation")
-        return cls(**{**values, "augmentation": own and Augmentation(**own)})
+        return cls(**{**values, "augmentation": None if own is None else Augmentation(**own)})
 
     def rate_at(self, step: int) -> float:
         """The learning rate of the stage's step 0...steps-1."""
@@ -81,6 +81,8 @@ class Recipe:
     """Batches of unchanged pictures on which batch norms are estimated anew at the end."""
 
     def __post_init__(self) -> None:
+        if len(self.architecture.growth) != len(self.architecture.layers):
+            raise ValueError("an architecture's growth and layers are of as many blocks")
         _check_weights(self.weights)
         for number, stage in enumerate(self.stages, 1):
             if stage.teacher == "none":
@@ -130,6 +132,10 @@ class Recipe:
     def augmentation_of(self, stage: Stage) -> Augmentation:
         """A stage's own augmentation, or the recipe's."""
         return stage.augmentation or self.augmentation
+
+    def averaging_of(self, stage: Stage) -> float:
+        """A stage's own averaging, or the recipe's."""
+        return self.averaging if stage.averaging is None else stage.averaging
 
     def weights_of(self, stage: Stage) -> dict[str, float]:
         """A stage's own weights of the losses, or the recipe's."""

@@ -19,9 +19,11 @@ _Check = Callable[[Reader, str], object]
 TEACHERS = ("prepared", "loop", "none")
 """What a stage's teacher is: see `recipe.Stage`."""
 
-# All of an augmentation's fields that are half-widths; others are probabilities.
-_HALF_WIDTHS = {"shift", "zoom", "rotate", "stretch", "brightness", "contrast", "saturation"}
-_HALF_WIDTHS |= {"tint", "hue", "gamma"}
+# An augmentation's other fields are probabilities, but for `erase_area`.
+HALF_WIDTHS = {
+    *("shift", "zoom", "rotate", "stretch"),
+    *("brightness", "contrast", "saturation", "tint", "hue", "gamma"),
+}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -47,20 +49,20 @@ def read(path: Path) -> dict[str, Any]:
 def _stage(stage: Reader) -> None:
     optional = ("teacher", "augmentation", "weights", "averaging", "identities", "echo")
     _check(stage, _STAGE, optional)
-    if stage.values.get("augmentation") is not None:
+    if "augmentation" in stage.values:
         _augmentation(stage.section("augmentation"))
 
 
 def _check(reader: Reader, checks: dict[str, _Check], optional: tuple[str, ...] = ()) -> None:
     unknown = sorted(reader.values.keys() - checks.keys())
     if unknown:
-        raise ValueError(f"{reader.where}: no fields {', '.join(unknown)}")
+        raise ValueError(f"{reader.where}: unknown fields: {', '.join(unknown)}")
     for name, check in checks.items():
-        if name not in optional or reader.values.get(name) is not None:
+        if name not in optional or name in reader.values:
             check(reader, name)
 
 
-def _whole(low: int, high: int = 10**9) -> _Check:
+def _whole(low: int, high: int = 10**6) -> _Check:
     return lambda reader, name: reader.integer(name, low, high)
 
 
@@ -86,18 +88,24 @@ def _sizes(reader: Reader, name: str) -> object:
 def _architecture(architecture: Reader) -> None:
     optional = ("stem", "growth", "layers", "bottleneck", "embedding", "network")
     _check(architecture, _ARCHITECTURE, optional)
-    growth, layers = (architecture.values.get(name) for name in ("growth", "layers"))
-    if growth and layers and len(growth) != len(layers):
-        raise ValueError(f"{architecture.where}: growth and layers are of as many blocks")
 
 
 def _augmentation(augmentation: Reader) -> None:
     names = [field.name for field in fields(Augmentation)]
     checks: dict[str, _Check] = {
-        name: _number(0, 4 if name in _HALF_WIDTHS else 1) for name in names
+        name: _number(0, 4 if name in HALF_WIDTHS else 1) for name in names
     }
-    checks["erase_area"] = lambda reader, name: reader.numbers(name, 2)
+    checks["erase_area"] = _area
     _check(augmentation, checks, tuple(names))
+
+
+def _area(reader: Reader, name: str) -> object:
+    low, high = reader.numbers(name, 2)
+    if not 0 <= low <= high <= 1:
+        raise ValueError(
+            f"{reader.where}: {name}: expected the least and the greatest share in 0...1"
+        )
+    return low, high
 
 
 def _shares(sources: Reader) -> None:
@@ -108,7 +116,7 @@ def _shares(sources: Reader) -> None:
 
 _RECIPE: dict[str, _Check] = {
     "architecture": _object,
-    "seed": _whole(0, 2**63 - 1),
+    "seed": _whole(0, 2**32 - 1),
     "sources": _object,
     "identities": _whole(2),
     "pictures": _whole(2),

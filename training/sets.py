@@ -119,6 +119,11 @@ class Batches:
         counts = self.rng.multinomial(identities or self._identities, self._shares)
         rows: list[int] = []
         for source, count in enumerate(counts):
+            if count > len(self._labels_of[source]):
+                raise SystemExit(
+                    "the recipe's batches ask for more people than there are in source "
+                    f"{source + 1} ({len(self._labels_of[source])}): lower its identities"
+                )
             for label in self.rng.choice(self._labels_of[source], count, replace=False):
                 rows.extend(self._pick(self._rows[int(label)]))
         return np.array(rows), self.rng.integers(0, views.COUNT, len(rows))

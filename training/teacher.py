@@ -102,11 +102,15 @@ def openvino_teacher(path: Path, batch: int = 32) -> Teacher:
     core = openvino.Core()
     try:
         model = core.read_model(path)
+        model.reshape([batch, 3, HEIGHT, WIDTH])
     except RuntimeError:
         raise ConversionError(
-            f"{path}: no OpenVINO network can be read here; name its .xml, beside its .bin"
+            f"{path}: no OpenVINO network of pictures can be read here; "
+            "name its .xml, beside its .bin"
         ) from None
-    model.reshape([batch, 3, HEIGHT, WIDTH])
+    shapes = [list(output.partial_shape.to_shape()) for output in model.outputs]
+    if shapes[0][0] != batch or math.prod(shapes[0][1:]) != SIZE:
+        raise ConversionError(f"{path}: gives {shapes}, expected {SIZE} numbers a picture")
     compiled = core.compile_model(
         model, "CPU", {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "THROUGHPUT"}
     )

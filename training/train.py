@@ -244,7 +244,7 @@ class Trainer:
         torch.autograd.backward(total)
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
         self.optimiser.step()
-        self._averaging.update(stage.averaging or self.recipe.averaging)
+        self._averaging.update(self.recipe.averaging_of(stage))
         return {name: part.detach() for name, part in parts.items()}
 
     def _place(self, values: NDArray[Any]) -> Tensor:

@@ -62,11 +62,24 @@ def test_without_a_teacher_nothing_is_learnt_from_strangers(recipe, name):
         replace(recipe, stages=(recipe.stages[0], replace(stage, augmentation=changed)))
 
 
+def test_an_architecture_has_as_many_growths_as_layers(recipe):
+    with pytest.raises(ValueError, match="as many blocks"):
+        replace(recipe, architecture=replace(recipe.architecture, growth=(4, 4)))
+
+
+def test_a_stage_s_own_values_count_where_they_are_nought(recipe):
+    stage = replace(recipe.stages[0], averaging=0.0)
+    assert recipe.averaging_of(stage) == 0
+    assert recipe.averaging_of(recipe.stages[0]) == recipe.averaging > 0
+    values = {"height": 2, "width": 2, "steps": 1, "warmup": 0, "rate": 1.0, "final_rate": 0.1}
+    assert Stage.from_json({**values, "augmentation": {}}).augmentation is not None
+
+
 def test_an_unknown_field_is_refused(tmp_path):
     values = json.loads(SHIPPED[0].read_text())
     path = tmp_path / "recipe.json"
     path.write_text(json.dumps({**values, "leraning_rate": 1}))
-    with pytest.raises(ValueError, match="recipe: no fields leraning_rate"):
+    with pytest.raises(ValueError, match="recipe: unknown fields: leraning_rate"):
         Recipe.load(path)
 
 

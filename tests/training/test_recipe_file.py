@@ -6,7 +6,10 @@ import pytest
 
 pytest.importorskip("torch", reason="the train extra is not installed")
 
+from dataclasses import fields
+
 from training import recipe_file
+from training.augment import Augmentation
 
 
 @pytest.fixture
@@ -37,18 +40,21 @@ def refused(recipe, tmp_path):
         ("averaging", 2, "averaging: expected a finite number in 0...1"),
         ("augmentation", {"shift": "a"}, "augmentation: shift: expected a finite number"),
         ("augmentation", {"scene": 2}, "augmentation: scene: expected a finite number in 0...1"),
-        ("augmentation", {"scenes": 0.1}, "augmentation: no fields scenes"),
+        ("augmentation", {"scenes": 0.1}, "augmentation: unknown fields: scenes"),
         ("sources", {"market1501": 0}, "sources: expected a share above 0"),
         ("sources", {"market1501": "1"}, "sources: market1501: expected a finite number"),
-        ("architecture", {"growth": [4, 4]}, "growth and layers are of as many blocks"),
+        ("augmentation", {"shift": None}, "augmentation: shift: expected a finite number"),
+        ("augmentation", {"erase_area": [0.3, 0.1]}, "erase_area: expected the least"),
+        ("teachers", None, "teachers: expected a whole number"),
+        ("architecture", {"growth": None}, "growth: expected a list of one value"),
         ("architecture", {"growth": 4}, "growth: expected a list of one value"),
         ("architecture", {"layers": [1, 2, 0]}, "layers: expected a list of whole numbers"),
         ("architecture", {"network": "vit"}, "network: expected 'edge' or 'densenet'"),
-        ("foo", 1, "no fields foo"),
+        ("foo", 1, "unknown fields: foo"),
     ],
 )
 def test_a_wrong_field_is_named(refused, name, value, told):
-    merged = name in ("architecture",)
+    merged = name == "architecture"
     refused(lambda recipe: recipe | {name: recipe[name] | value if merged else value}, told)
 
 
@@ -61,8 +67,9 @@ def test_a_wrong_field_is_named(refused, name, value, told):
         ("teacher", "absent", "stage 2: teacher: expected 'prepared' or 'loop' or 'none'"),
         ("echo", 0, "stage 2: echo: expected a whole number in 1"),
         ("rate", None, "stage 2: rate: expected a finite number"),
+        ("weights", None, "stage 2: weights: expected an object"),
         ("augmentation", [], "stage 2: augmentation: expected an object"),
-        ("setps", 1, "stage 2: no fields setps"),
+        ("setps", 1, "stage 2: unknown fields: setps"),
     ],
 )
 def test_a_wrong_field_of_a_stage_is_named(refused, name, value, told):
@@ -80,3 +87,7 @@ def test_a_missing_field_is_named(refused, name):
 
 def test_a_list_is_no_recipe(refused):
     refused(lambda recipe: [recipe], "recipe: expected an object, found a list")
+
+
+def test_half_widths_are_fields_of_an_augmentation():
+    assert {field.name for field in fields(Augmentation)} >= recipe_file.HALF_WIDTHS

@@ -56,3 +56,14 @@ def test_a_stage_may_draw_another_number_of_identities(data):
     batches = Batches(data, {"market1501": 1.0}, identities=3, pictures=2, seed=0)
     assert len(batches.draw()[0]) == 6
     assert len(batches.draw(2)[0]) == 4
+
+
+def test_a_source_without_a_share_may_be_absent(data):
+    Batches(data, {"market1501": 1.0, "cuhk03": 0.0}, identities=3, pictures=2, seed=0).draw()
+    with pytest.raises(SystemExit, match="draws from cuhk03"):
+        Batches(data, {"market1501": 1.0, "cuhk03": 0.1}, identities=3, pictures=2, seed=0)
+
+
+def test_more_identities_than_people_are_refused(data):
+    with pytest.raises(SystemExit, match=r"more people than there are in source 1 .*\(6\)"):
+        Batches(data, {"market1501": 1.0}, identities=64, pictures=2, seed=0).draw()

@@ -35,5 +35,13 @@ def test_any_number_of_pictures_in_order_as_bgr_and_unit_norm(path, count):
 def test_what_is_no_network_is_refused_in_one_line(tmp_path):
     (tmp_path / "other.xml").write_text("# no network")
     for name in ("absent.xml", "other.xml"):
-        with pytest.raises(ConversionError, match=f"{name}: no OpenVINO network can be read"):
+        with pytest.raises(ConversionError, match=f"{name}: no OpenVINO network of pictures"):
             openvino_teacher(tmp_path / name)
+
+
+def test_a_network_of_another_width_is_no_teacher(tmp_path):
+    pictures = ops.parameter([1, 3, HEIGHT, WIDTH], np.float32)
+    means = ops.reduce_mean(pictures, np.array([2, 3]), keep_dims=False)
+    ov.save_model(ov.Model([means], [pictures]), tmp_path / "narrow.xml")
+    with pytest.raises(ConversionError, match="expected 256 numbers a picture"):
+        openvino_teacher(tmp_path / "narrow.xml")
