@@ -86,9 +86,9 @@ class Recipe:
         _check_weights(self.weights)
         for number, stage in enumerate(self.stages, 1):
             if stage.teacher == "none":
-                self._check_teaching_itself(number, stage)
+                self._check_untaught(number, stage)
 
-    def _check_teaching_itself(self, number: int, stage: Stage) -> None:
+    def _check_untaught(self, number: int, stage: Stage) -> None:
         asked = [name for name in losses.OF_TEACHER if self.weights_of(stage).get(name)]
         if asked:
             raise ValueError(f"stage {number} has no teacher and cannot weigh {', '.join(asked)}")

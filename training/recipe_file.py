@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from export.strict_json import parse_object
 from reid_edge._schema import Reader
-from reid_edge.errors import BundleSchemaError
+from reid_edge.errors import BundleSchemaError, ConversionError
 
 from .augment import Augmentation
 from .model import NETWORKS
@@ -34,32 +34,46 @@ def read(path: Path) -> dict[str, Any]:
         ValueError: it is no JSON, or a field is missing, unknown, or of a wrong kind or range.
     """
     try:
-        recipe = Reader(json.loads(path.read_text(encoding="utf-8")), "recipe")
+        recipe = Reader(parse_object(path.read_text(encoding="utf-8"), "recipe"), "recipe")
         _check(recipe, _RECIPE, optional=("teachers", "settling"))
-        _architecture(recipe.section("architecture"))
-        _augmentation(recipe.section("augmentation"))
-        _shares(recipe.section("sources"))
-        for number, values in enumerate(recipe.items("stages"), 1):
-            _stage(Reader(values, f"stage {number}"))
-    except BundleSchemaError as error:
+    except (BundleSchemaError, ConversionError) as error:
         raise ValueError(str(error)) from None
     return recipe.values
 
 
-def _stage(stage: Reader) -> None:
-    optional = ("teacher", "augmentation", "weights", "averaging", "identities", "echo")
-    _check(stage, _STAGE, optional)
-    if "augmentation" in stage.values:
-        _augmentation(stage.section("augmentation"))
-
-
-def _check(reader: Reader, checks: dict[str, _Check], optional: tuple[str, ...] = ()) -> None:
+def _check(reader: Reader, checks: dict[str, _Check], optional: Collection[str]) -> None:
     unknown = sorted(reader.values.keys() - checks.keys())
     if unknown:
         raise ValueError(f"{reader.where}: unknown fields: {', '.join(unknown)}")
     for name, check in checks.items():
         if name not in optional or name in reader.values:
             check(reader, name)
+
+
+def _stages(recipe: Reader, name: str) -> None:
+    optional = ("teacher", "augmentation", "weights", "averaging", "identities", "echo")
+    for number, values in enumerate(recipe.items(name), 1):
+        _check(Reader(values, f"stage {number}"), _STAGE, optional)
+
+
+def _architecture(recipe: Reader, name: str) -> None:
+    _check(recipe.section(name), _ARCHITECTURE, optional=_ARCHITECTURE)
+
+
+def _augmentation(reader: Reader, name: str) -> None:
+    _check(reader.section(name), _AUGMENTATION, optional=_AUGMENTATION)
+
+
+def _shares(recipe: Reader, name: str) -> None:
+    sources = recipe.section(name)
+    shares = [sources.number(source, 0, 1e6) for source in sources.values]
+    if not any(shares):
+        raise ValueError(f"{sources.where}: expected a share above 0")
+
+
+def _weights(reader: Reader, name: str) -> None:
+    """That there is an object: what may be in it is for `Recipe` to say."""
+    reader.section(name)
 
 
 def _whole(low: int, high: int = 10**6) -> _Check:
@@ -70,61 +84,30 @@ def _number(low: float, high: float) -> _Check:
     return lambda reader, name: reader.number(name, low, high)
 
 
-def _object(reader: Reader, name: str) -> object:
-    return reader.section(name)
-
-
-def _list(reader: Reader, name: str) -> object:
-    return reader.items(name)
-
-
-def _sizes(reader: Reader, name: str) -> object:
-    values = reader.items(name)
-    if not all(type(value) is int and value > 0 for value in values):
+def _sizes(reader: Reader, name: str) -> None:
+    if not all(type(value) is int and value > 0 for value in reader.items(name)):
         raise ValueError(f"{reader.where}: {name}: expected a list of whole numbers from 1 on")
-    return values
 
 
-def _architecture(architecture: Reader) -> None:
-    optional = ("stem", "growth", "layers", "bottleneck", "embedding", "network")
-    _check(architecture, _ARCHITECTURE, optional)
-
-
-def _augmentation(augmentation: Reader) -> None:
-    names = [field.name for field in fields(Augmentation)]
-    checks: dict[str, _Check] = {
-        name: _number(0, 4 if name in HALF_WIDTHS else 1) for name in names
-    }
-    checks["erase_area"] = _area
-    _check(augmentation, checks, tuple(names))
-
-
-def _area(reader: Reader, name: str) -> object:
+def _area(reader: Reader, name: str) -> None:
     low, high = reader.numbers(name, 2)
     if not 0 <= low <= high <= 1:
         raise ValueError(
             f"{reader.where}: {name}: expected the least and the greatest share in 0...1"
         )
-    return low, high
-
-
-def _shares(sources: Reader) -> None:
-    shares = [sources.number(name, 0, 1e6) for name in sources.values]
-    if not any(shares):
-        raise ValueError("recipe: sources: expected a share above 0")
 
 
 _RECIPE: dict[str, _Check] = {
-    "architecture": _object,
+    "architecture": _architecture,
     "seed": _whole(0, 2**32 - 1),
-    "sources": _object,
+    "sources": _shares,
     "identities": _whole(2),
     "pictures": _whole(2),
-    "stages": _list,
+    "stages": _stages,
     "weight_decay": _number(0, 1),
     "averaging": _number(0, 1),
-    "weights": _object,
-    "augmentation": _object,
+    "weights": _weights,
+    "augmentation": _augmentation,
     "teachers": _whole(1, 16),
     "settling": _whole(0),
 }
@@ -136,8 +119,8 @@ _STAGE: dict[str, _Check] = {
     "rate": _number(0, 10),
     "final_rate": _number(0, 10),
     "teacher": lambda reader, name: reader.choice(name, TEACHERS),
-    "augmentation": _object,
-    "weights": _object,
+    "augmentation": _augmentation,
+    "weights": _weights,
     "averaging": _number(0, 1),
     "identities": _whole(2),
     "echo": _whole(1),
@@ -149,4 +132,11 @@ _ARCHITECTURE: dict[str, _Check] = {
     "bottleneck": _whole(1, 64),
     "embedding": _whole(2, 16384),
     "network": lambda reader, name: reader.choice(name, NETWORKS),
+}
+_AUGMENTATION: dict[str, _Check] = {
+    **{
+        field.name: _number(0, 4 if field.name in HALF_WIDTHS else 1)
+        for field in fields(Augmentation)
+    },
+    "erase_area": _area,
 }

@@ -4,7 +4,8 @@
 #
 #     training/run_on_gpu.sh PACKED TEACHER.xml OUT
 #
-# Paths are taken from the checkout; TEACHER.xml is none for a recipe that asks nobody.  PACKED holds the unpacked parts of `python -m training pack`.
+# Paths are taken from the checkout.  PACKED holds the unpacked parts of `python -m training pack`.
+# For a recipe that asks no teacher, write none in the place of TEACHER.xml.
 # From the environment: RECIPE (densenet121.json), SCALE (of the recipe's steps; the same in each
 # call), STOP_AFTER (seconds, then resume later), TRAIN_OPTIONS (such as --compile, or --start
 # WEIGHTS --stage N).

@@ -112,7 +112,7 @@ class Batches:
             np.unique(data.labels[data.labels[:, 1] == source, 0])
             for source in range(len(data.sources))
         ]
-        self._camids = data.camids
+        self._camids, self._sources = data.camids, data.sources
 
     def draw(self, identities: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows (P*K,) of the set, and the view 0...views-1 of each; P may differ from usual."""
@@ -120,9 +120,10 @@ class Batches:
         rows: list[int] = []
         for source, count in enumerate(counts):
             if count > len(self._labels_of[source]):
+                there = f"{self._sources[source]} ({len(self._labels_of[source])})"
                 raise SystemExit(
-                    "the recipe's batches ask for more people than there are in source "
-                    f"{source + 1} ({len(self._labels_of[source])}): lower its identities"
+                    f"the recipe's batches ask for more people than there are in {there}: "
+                    "lower its identities"
                 )
             for label in self.rng.choice(self._labels_of[source], count, replace=False):
                 rows.extend(self._pick(self._rows[int(label)]))

@@ -97,18 +97,21 @@ def openvino_teacher(path: Path, batch: int = 32) -> Teacher:
     """The network at `path`, in BF16 on CPUs that have it, else in FP32.
 
     BF16 triples the speed of CPUs with AMX and moves these embeddings by a cosine below 1e-3.
+
+    Raises:
+        ConversionError: OpenVINO cannot read it, or it is no such teacher.
     """
     openvino = _openvino_import.load()
     core = openvino.Core()
     try:
         model = core.read_model(path)
         model.reshape([batch, 3, HEIGHT, WIDTH])
+        shapes = [list(output.partial_shape.to_shape()) for output in model.outputs]
     except RuntimeError:
         raise ConversionError(
             f"{path}: no OpenVINO network of pictures can be read here; "
             "name its .xml, beside its .bin"
         ) from None
-    shapes = [list(output.partial_shape.to_shape()) for output in model.outputs]
     if shapes[0][0] != batch or math.prod(shapes[0][1:]) != SIZE:
         raise ConversionError(f"{path}: gives {shapes}, expected {SIZE} numbers a picture")
     compiled = core.compile_model(

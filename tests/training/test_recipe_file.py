@@ -1,12 +1,11 @@
 """A recipe's fields are looked at before anything is made of them."""
 
 import json
+from dataclasses import fields
 
 import pytest
 
 pytest.importorskip("torch", reason="the train extra is not installed")
-
-from dataclasses import fields
 
 from training import recipe_file
 from training.augment import Augmentation
@@ -86,7 +85,7 @@ def test_a_missing_field_is_named(refused, name):
 
 
 def test_a_list_is_no_recipe(refused):
-    refused(lambda recipe: [recipe], "recipe: expected an object, found a list")
+    refused(lambda recipe: [recipe], "recipe: is no JSON object")
 
 
 def test_half_widths_are_fields_of_an_augmentation():

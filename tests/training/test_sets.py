@@ -65,5 +65,5 @@ def test_a_source_without_a_share_may_be_absent(data):
 
 
 def test_more_identities_than_people_are_refused(data):
-    with pytest.raises(SystemExit, match=r"more people than there are in source 1 .*\(6\)"):
+    with pytest.raises(SystemExit, match=r"more people than there are in market1501 \(6\)"):
         Batches(data, {"market1501": 1.0}, identities=64, pictures=2, seed=0).draw()

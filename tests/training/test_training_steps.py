@@ -53,7 +53,7 @@ def test_what_is_no_recipe_is_refused_in_one_line(recipe, prepared, tmp_path):
     with pytest.raises(SystemExit, match="draws from cuhk03, which these data lack"):
         main(asked)
     path.write_text("{")
-    with pytest.raises(SystemExit, match=r"recipe\.json: Expecting"):
+    with pytest.raises(SystemExit, match=r"recipe\.json: recipe: is no valid JSON \(Expecting"):
         main(asked)
     path.unlink()
     with pytest.raises(SystemExit, match=r"recipe\.json: No such file"):
